@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/** Which event types an endpoint wants: globs, separated by commas ("call.*,custom.*", "*", "call.cdr"). */
+#ifndef SB_HOOK_FILTER_H
+#define SB_HOOK_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SB_FILTER_LEN 512u
+
+struct sb_filter
+{
+	char text[SB_FILTER_LEN]; /* globs, each ended by NUL, the last by two */
+	bool all;				  /* "*" is among them */
+};
+
+/**
+ * A glob is made of a-z, 0-9, '.', '_', '-' and '*' (any number of characters, dots included).
+ *
+ * @param why on failure: what is wrong, as the end of a sentence
+ * @return 0 or -EINVAL; an empty text matches nothing and is refused
+ */
+int sb_filter_parse(struct sb_filter *f, const char *text, char *why, size_t why_len);
+bool sb_filter_match(const struct sb_filter *f, const char *type, size_t len);
+
+#endif

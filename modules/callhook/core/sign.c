@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "sign.h"
+
+struct sb_signer
+{
+	EVP_MAC *mac;
+	EVP_MAC_CTX *ctx;
+};
+
+static int digit(char c)
+{
+	if(c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if(c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if(c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if(c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
+}
+
+/* Up to 3 bytes of one group of 4 characters. @return bytes, or -1 */
+static int group(const char *p, bool last, uint8_t b[3])
+{
+	int d[4], n = 3;
+
+	for(int i = 0; i < 4; i++)
+		d[i] = digit(p[i]);
+	if(last && p[3] == '=') {
+		n = 2;
+		d[3] = 0;
+		if(p[2] == '=') {
+			n = 1;
+			d[2] = 0;
+		}
+	}
+	if(d[0] < 0 || d[1] < 0 || d[2] < 0 || d[3] < 0)
+		return -1;
+	b[0] = (uint8_t)(d[0] << 2 | d[1] >> 4);
+	b[1] = (uint8_t)((d[1] & 15) << 4 | d[2] >> 2);
+	b[2] = (uint8_t)((d[2] & 3) << 6 | d[3]);
+	return n;
+}
+
+int sb_secret_decode(uint8_t *out, const char *text)
+{
+	uint8_t b[3];
+	size_t chars, n = 0;
+
+	if(strncmp(text, "whsec_", 6) == 0)
+		text += 6;
+	chars = strlen(text);
+	if(chars == 0)
+		return -ERANGE;
+	if(chars % 4 != 0)
+		return -EINVAL;
+	for(size_t i = 0; i < chars; i += 4) {
+		int k = group(text + i, i + 4 == chars, b);
+		if(k < 0)
+			return -EINVAL;
+		for(int j = 0; j < k; j++, n++) {
+			if(n < SB_SECRET_MAX)
+				out[n] = b[j];
+		}
+	}
+	return n < SB_SECRET_MIN || n > SB_SECRET_MAX ? -ERANGE : (int)n;
+}
+
+int sb_signer_new(struct sb_signer **out, const uint8_t *secret, size_t len)
+{
+	char digest[] = "SHA256";
+	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+			OSSL_PARAM_construct_end()};
+	struct sb_signer *s = calloc(1, sizeof(*s));
+	int err = -ENOSYS;
+
+	if(s == NULL)
+		return -ENOMEM;
+	s->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	if(s->mac == NULL)
+		goto out;
+	s->ctx = EVP_MAC_CTX_new(s->mac);
+	if(s->ctx == NULL) {
+		err = -ENOMEM;
+		goto out;
+	}
+	if(EVP_MAC_init(s->ctx, secret, len, params) != 1)
+		goto out;
+	*out = s;
+	s = NULL;
+	err = 0;
+out:
+	sb_signer_free(s);
+	return err;
+}
+
+void sb_signer_free(struct sb_signer *s)
+{
+	if(s == NULL)
+		return;
+	EVP_MAC_CTX_free(s->ctx);
+	EVP_MAC_free(s->mac);
+	free(s);
+}
+
+int sb_sign(struct sb_signer *s, const char *id, int64_t unix_s, const void *body, size_t len,
+		char out[SB_SIGNATURE_LEN])
+{
+	uint8_t sum[32];
+	size_t sum_len = 0;
+	char stamp[32];
+	int n = snprintf(stamp, sizeof(stamp), ".%" PRId64 ".", unix_s);
+
+	if(EVP_MAC_init(s->ctx, NULL, 0, NULL) != 1 || EVP_MAC_update(s->ctx, (const uint8_t *)id, strlen(id)) != 1
+			|| EVP_MAC_update(s->ctx, (const uint8_t *)stamp, (size_t)n) != 1
+			|| EVP_MAC_update(s->ctx, body, len) != 1
+			|| EVP_MAC_final(s->ctx, sum, &sum_len, sizeof(sum)) != 1 || sum_len != sizeof(sum))
+		return -EIO;
+	memcpy(out, "v1,", 3);
+	EVP_EncodeBlock((uint8_t *)out + 3, sum, sizeof(sum));
+	return 0;
+}

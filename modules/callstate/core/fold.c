@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The log back into calls: the newest of each column wins, attempts and attributes are taken as they come. */
+#include "record.h"
+
+#define MEDIA_MAX 640u
+
+static const uint8_t text_of[256] = {
+#define X(name, col, max) [col] = CS_T_##name + 1,
+		CS_TEXTS(X)
+#undef X
+};
+
+static uint8_t named(const char *(*name)(unsigned), unsigned count, const struct sb_field *f)
+{
+	for(unsigned i = 1; i < count; i++)
+		if(strlen(name(i)) == f->len && memcmp(name(i), f->data, f->len) == 0)
+			return (uint8_t)i;
+	return 0;
+}
+
+static uint32_t delta(uint64_t at, uint64_t started)
+{
+	uint64_t d = at > started ? at - started : 1;
+
+	return at == 0 ? 0 : d > UINT32_MAX ? UINT32_MAX : (uint32_t)d;
+}
+
+static struct cs_attempt *attempt_numbered(struct cs_call *c, uint64_t n)
+{
+	uint16_t total = c->attempts_total;
+	struct cs_attempt *a;
+
+	for(unsigned i = 0; i < c->attempts_kept; i++)
+		if(c->attempt[i].n == n)
+			return &c->attempt[i];
+	a = cs_attempt_new(c);
+	if(a)
+		a->n = (uint16_t)n;
+	c->attempts_total = total > n ? total : (uint16_t)n;
+	return a;
+}
+
+static void attempt_field(struct cs_call *c, struct cs_attempt *a, const struct sb_field *f)
+{
+	const char *s = (const char *)f->data;
+
+	switch(f->col) {
+		case SB_C_A_URI:
+			cs_str_set(c, &a->uri, s, f->len, 128);
+			break;
+		case SB_C_A_DST:
+			cs_str_set(c, &a->dst, s, f->len, 64);
+			break;
+		case SB_C_A_TRUNK:
+			cs_str_set(c, &a->trunk, s, f->len, 64);
+			break;
+		case SB_C_A_AGENT:
+			cs_str_set(c, &a->agent, s, f->len, 64);
+			break;
+		case SB_C_A_REASON:
+			cs_str_set(c, &a->reason, s, f->len, 48);
+			break;
+		case SB_C_A_CODE:
+			a->code = (uint16_t)sb_field_u64(f);
+			a->flags |= CS_A_DONE;
+			break;
+		case SB_C_A_LOCAL:
+			a->flags |= CS_A_LOCAL;
+			break;
+		case SB_C_A_STARTED_AT:
+			a->started = sb_field_u64(f);
+			break;
+		case SB_C_A_RINGING_AT:
+			a->ringing = delta(sb_field_u64(f), a->started);
+			break;
+		case SB_C_A_EARLY_AT:
+			a->early = delta(sb_field_u64(f), a->started);
+			break;
+		case SB_C_A_ANSWERED_AT:
+			a->answered = delta(sb_field_u64(f), a->started);
+			break;
+		case SB_C_A_ENDED_AT:
+			a->ended = delta(sb_field_u64(f), a->started);
+			break;
+		case SB_C_A_PDD_US:
+			a->pdd = (uint32_t)sb_field_u64(f);
+			break;
+		case SB_C_A_Q850:
+			a->q850 = (uint16_t)sb_field_u64(f);
+			break;
+		case SB_C_A_BRANCH:
+			a->branch = (uint8_t)sb_field_u64(f);
+			break;
+		default:
+			break;
+	}
+}
+
+static void attempt(struct cs_call *c, const struct sb_field *group)
+{
+	struct cs_attempt *a;
+	struct sb_field f;
+	struct sb_in in;
+
+	if(!sb_find(group->data, group->len, SB_C_A_N, &f))
+		return;
+	a = attempt_numbered(c, sb_field_u64(&f));
+	if(a == NULL)
+		return;
+	sb_in_init(&in, group->data, group->len);
+	while(sb_in_next(&in, &f) == 1)
+		attempt_field(c, a, &f);
+}
+
+static void number(struct cs_call *c, const struct sb_field *f)
+{
+	uint64_t v = sb_field_u64(f);
+
+	switch(f->col) {
+		case SB_C_SEQUENCE:
+			c->sequence = (uint32_t)v;
+			break;
+		case SB_C_STATE:
+			c->state = (uint8_t)v;
+			break;
+		case SB_C_STARTED_AT:
+			c->started_at = v;
+			break;
+		case SB_C_RINGING_AT:
+			c->ringing_at = v;
+			break;
+		case SB_C_EARLY_AT:
+			c->early_at = v;
+			break;
+		case SB_C_ANSWERED_AT:
+			c->answered_at = v;
+			break;
+		case SB_C_ENDED_AT:
+			c->ended_at = v;
+			break;
+		case SB_C_ACK_AT:
+			c->ack_at = v;
+			break;
+		case SB_C_DURATION_US:
+			c->duration_us = v;
+			break;
+		case SB_C_PDD_US:
+			c->pdd = (uint32_t)v;
+			break;
+		case SB_C_ATTEMPTS_TOTAL:
+			c->attempts_total = (uint16_t)v;
+			break;
+		case SB_C_HANGUP_CODE:
+			c->code = (uint16_t)v;
+			break;
+		case SB_C_Q850:
+			c->q850 = (uint16_t)v;
+			break;
+		case SB_C_TRANSFER_CODE:
+			c->xfer_code = (uint16_t)v;
+			break;
+		case SB_C_F_FLAGS:
+			c->flags = (c->flags & ~(unsigned)CS_F_LOGGED) | ((uint32_t)v & CS_F_LOGGED);
+			break;
+		case SB_C_F_INVITE_CSEQ:
+			c->invite_cseq = (uint32_t)v;
+			break;
+		case SB_C_F_CSEQ_A:
+			c->cseq_a = (uint32_t)v;
+			break;
+		case SB_C_F_CSEQ_B:
+			c->cseq_b = (uint32_t)v;
+			break;
+		case SB_C_F_MAX_DURATION:
+			c->max_duration = (uint32_t)v;
+			break;
+		case SB_C_F_MONO_START:
+			c->mono_start = v;
+			break;
+		case SB_C_F_MONO_ANSWER:
+			c->mono_answer = v;
+			break;
+		default:
+			break;
+	}
+}
+
+static void string(struct cs_call *c, const struct sb_field *f)
+{
+	const char *s = (const char *)f->data;
+	const char *eq;
+
+	if(text_of[f->col]) {
+		cs_text_set(c, text_of[f->col] - 1, s, f->len);
+		return;
+	}
+	switch(f->col) {
+		case SB_C_ATTRIBUTE:
+			eq = memchr(s, '=', f->len);
+			if(eq)
+				cs_attr_set(c, s, (size_t)(eq - s), eq + 1, f->len - (size_t)(eq + 1 - s));
+			break;
+		case SB_C_OUTCOME:
+			c->outcome = named(cs_outcome_name, CS_O_EXPIRED + 1, f);
+			break;
+		case SB_C_HANGUP_CAUSE:
+			c->cause = named(cs_cause_name, CS_C_REPLACED + 1, f);
+			break;
+		case SB_C_HANGUP_BY:
+			c->by = named(cs_by_name, CS_BY_PROXY + 1, f);
+			break;
+		case SB_C_BY:
+			c->xfer_by = named(cs_by_name, CS_BY_PROXY + 1, f);
+			break;
+		default:
+			break;
+	}
+}
+
+/* x.hold, x.release, and the holds of a checkpoint. */
+static void hold(struct cs_call *c, bool release, unsigned attempt, const struct sb_field *f)
+{
+	for(unsigned i = 0; i < c->holds; i++) {
+		struct cs_hold *h = &c->hold[i];
+
+		if(h->attempt != attempt || h->what.len != f->len || memcmp(cs_ptr(c, h->what), f->data, f->len) != 0)
+			continue;
+		if(release) {
+			memmove(h, h + 1, (c->holds - i - 1) * sizeof(*h));
+			c->holds--;
+		}
+		return;
+	}
+	if(!release)
+		cs_hold_add(c, attempt, (const char *)f->data, f->len);
+}
+
+void cs_fold(struct cs_call *c, uint16_t type, const uint8_t *payload, size_t len)
+{
+	uint8_t media[MEDIA_MAX];
+	struct sb_out out = {.p = media, .cap = sizeof(media)};
+	unsigned attempt_n = 0;
+	struct sb_field f;
+	struct sb_in in;
+
+	if(type == SB_CALL_ANSWERED)
+		c->outcome = c->by = c->cause = 0;
+	sb_in_init(&in, payload, len);
+	while(sb_in_next(&in, &f) == 1) {
+		if(f.col == SB_C_ATTEMPT)
+			attempt(c, &f);
+		else if(f.col == SB_C_MEDIA)
+			sb_put(&out, SB_C_MEDIA, SB_GROUP, f.data, f.len);
+		else if(f.col == SB_C_HOLD_ATTEMPT)
+			attempt_n = (unsigned)sb_field_u64(&f);
+		else if(f.col == SB_C_HOLD)
+			hold(c, type == SB_X_RELEASE, attempt_n, &f);
+		else if(f.col == SB_C_CALL_ID)
+			memcpy(c->id, f.data, sizeof(c->id));
+		else if(f.col == SB_C_TRANSFERRED_FROM)
+			memcpy(c->xfer_from, f.data, sizeof(c->xfer_from));
+		else if(f.col == SB_C_TRANSFERRED_TO)
+			memcpy(c->xfer_to, f.data, sizeof(c->xfer_to));
+		else if(f.kind == SB_STR)
+			string(c, &f);
+		else
+			number(c, &f);
+	}
+	if(out.len && !out.overflow)
+		cs_text_set(c, CS_T_MEDIA, (char *)media, out.len);
+	if(type == SB_CALL_CDR)
+		c->flags |= CS_F_CDR_DONE;
+}
+
+bool cs_fold_same_boot(const uint8_t *payload, size_t len)
+{
+	struct sb_field f;
+
+	return sb_find(payload, len, SB_C_F_BOOT, &f) && memcmp(f.data, cs_boot, sizeof(cs_boot)) == 0;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Our own processes: the journal's (it may wait for a disk) and the timer's (it may not). */
+#include "callstate.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "core/cfg/cfg_struct.h"
+#include "core/globals.h"
+#include "core/pt.h"
+#include "core/timer_proc.h"
+
+#define TICK_US 100000
+#define GRACE_US 300000
+
+int cs_checkpoint_sink = -1;
+
+static volatile sig_atomic_t stop;
+static pid_t parent;
+
+static void on_term(int sig)
+{
+	stop = 1;
+}
+
+/* SIGKILL of the main process leaves its children serving without it: nobody would restart them, and the next start
+ * would find their sockets. So they go too. */
+static void end_orphans(void)
+{
+	int me = my_pid();
+
+	LM_CRIT("the main process %d is gone: ending its %d processes\n", (int)parent, get_proc_no());
+	for(int sig = SIGTERM;; sig = SIGKILL) {
+		for(int i = 0; i < get_proc_no(); i++)
+			if(pt[i].pid > 1 && pt[i].pid != me && pt[i].pid != parent)
+				kill(pt[i].pid, sig);
+		if(sig == SIGKILL)
+			break;
+		usleep(GRACE_US);
+	}
+	_exit(1);
+}
+
+/* Looks at one record whose deadline has passed. @return true: its limit is reached, and it was copied */
+static bool look(struct cs_call *c, uint64_t mono, uint64_t *ref)
+{
+	uint64_t hash = c->hash;
+	bool limit = false;
+	struct cs_ctx x;
+
+	cs_lock(hash);
+	if((c->gen & 1) && c->hash == hash && c->deadline && c->deadline <= mono) {
+		cs_context(&x, NULL);
+		switch(cs_on_deadline(c, &x)) {
+			case CS_DUE_FREE:
+				cs_free_locked(c);
+				break;
+			case CS_DUE_LIMIT:
+				*ref = cs_ref(c);
+				limit = true;
+				break;
+			default:
+				break;
+		}
+	}
+	cs_unlock(hash);
+	return limit;
+}
+
+static void on_tick(unsigned int ticks, void *param)
+{
+	uint64_t mono = cs_mono(), ref = 0;
+	uint32_t made = cs_sh->made;
+	int64_t setup = 0;
+
+	if(parent && getppid() != parent)
+		end_orphans();
+	for(uint32_t i = 0; i < made; i++) {
+		struct cs_call *c = cs_at(i);
+
+		if(!(c->gen & 1))
+			continue;
+		setup += (c->flags & (CS_F_RESTORED | CS_F_ATTACHED)) == CS_F_RESTORED && !cs_answered(c);
+		if(c->deadline && c->deadline <= mono && look(c, mono, &ref))
+			cs_end_call(ref, CS_C_MAX_DURATION);
+	}
+	cs_sh->n.restored_setup = setup;
+}
+
+static void say(int64_t err)
+{
+	static int64_t said;
+
+	if(err == said)
+		return;
+	if(err)
+		LM_ERR("the journal in %s cannot be written: %s; calls go on, events wait in the spool %s\n",
+				cs_log.cfg.journal_dir, strerror((int)-err), cs_log.cfg.spool_dir);
+	else
+		LM_NOTICE("the journal in %s is written again\n", cs_log.cfg.journal_dir);
+	said = err;
+}
+
+static void say_full(void)
+{
+	static bool said;
+	uint64_t used = cs_sh->log.spool_bytes, limit = cs_log.cfg.spool_limit;
+	bool full = limit && used > limit / 4 * 3;
+
+	if(full && !said)
+		LM_ALERT("the spool %s is %llu %% full: from 85 %% on details of calls are not written, from 95 %% ringing, "
+				 "at the limit nothing is; calls go on\n",
+				cs_log.cfg.spool_dir, (unsigned long long)(used * 100 / limit));
+	else if(!full && said)
+		LM_NOTICE("the spool %s has room again\n", cs_log.cfg.spool_dir);
+	said = full;
+}
+
+static void move_for_ever(struct sb_mover *m)
+{
+	uint64_t next = cs_mono() + (uint64_t)cs_params.checkpoint_s * 1000000;
+
+	while(!stop) {
+		int64_t n = sb_mover_step(m, cs_now());
+
+		say(n < 0 ? n : 0);
+		say_full();
+		cfg_update();
+		if(cs_mono() >= next) {
+			int err = cs_checkpoint();
+
+			if(err < 0)
+				LM_ERR("no checkpoint could be written to %s: %s\n", cs_log.cfg.journal_dir, strerror(-err));
+			next = cs_mono() + (uint64_t)cs_params.checkpoint_s * 1000000;
+		}
+		poll(NULL, 0, cs_params.sync_ms);
+	}
+	sb_mover_step(m, cs_now());
+}
+
+static void journal_process(void)
+{
+	struct sigaction sa = {.sa_handler = on_term};
+	struct sb_mover *m;
+	int err;
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	err = sb_mover_new(&m, &cs_log);
+	if(err < 0) {
+		LM_CRIT("no journal process: %s\n", strerror(-err));
+		_exit(1);
+	}
+	move_for_ever(m);
+	sb_mover_free(m);
+	_exit(0);
+}
+
+int cs_proc_register(void)
+{
+	if(register_procs(1) < 0 || register_basic_timers(1) < 0)
+		return -1;
+	cfg_register_child(1);
+	cs_checkpoint_sink = sb_log_sink(&cs_sh->log, "checkpoint");
+	return 0;
+}
+
+int cs_proc_fork(void)
+{
+	int pid;
+
+	parent = getpid();
+	if(fork_basic_utimer(PROC_TIMER, "callstate timer", 1, on_tick, NULL, TICK_US) < 0) {
+		LM_ERR("the timer process could not be started\n");
+		return -1;
+	}
+	pid = fork_process(PROC_NOCHLDINIT, "callstate journal", 1);
+	if(pid < 0) {
+		LM_ERR("the journal process could not be started\n");
+		return -1;
+	}
+	if(pid == 0) {
+		if(cfg_child_init())
+			_exit(1);
+		journal_process();
+	}
+	return 0;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Kamailio statistics of callstate, and the state of its log. */
+#include "cs_view.h"
+
+#include "core/counters.h"
+
+#define SYNC_LATE_US 5000000ull
+
+static counter_val_t in_setup(void)
+{
+	counter_val_t n = 0;
+	uint32_t made = cs_sh->made;
+
+	for(uint32_t i = 0; i < made; i++) {
+		const struct cs_call *c = cs_at(i);
+		n += (c->gen & 1) && cs_in_setup(c);
+	}
+	return n;
+}
+
+uint64_t cs_journal_lag(void)
+{
+	struct sb_log_shared *l = &cs_sh->log;
+	uint64_t segment = l->moved_segment, offset = l->moved_offset;
+	uint64_t current = l->current, len = l->current_len, spool = l->spool_bytes;
+
+	if(segment == current)
+		return len > offset ? len - offset : 0;
+	return spool > offset ? spool - offset : 0;
+}
+
+static uint64_t shed(void)
+{
+	struct sb_log_shared *l = &cs_sh->log;
+
+	return l->shed[SB_KEEP] + l->shed[SB_DETAIL] + l->shed[SB_EXTRA];
+}
+
+/* X(name, value): the reference in docs/callstate.md is checked against these rows. */
+#define CS_STATS(X)                                            \
+	X(calls_active, cs_sh->n.active)                           \
+	X(calls_in_setup, in_setup())                              \
+	X(calls_max, cs_sh->max)                                   \
+	X(calls_total, cs_sh->n.calls)                             \
+	X(calls_answered, cs_sh->n.answered)                       \
+	X(calls_failed, cs_sh->n.failed)                           \
+	X(calls_timeout, cs_sh->n.timeouts)                        \
+	X(calls_restored, cs_sh->n.restored)                       \
+	X(calls_inferred, cs_sh->n.inferred)                       \
+	X(calls_untracked, cs_sh->n.untracked)                     \
+	X(events_written, cs_sh->n.events)                         \
+	X(events_lost, cs_sh->n.lost)                              \
+	X(events_shed, shed())                                     \
+	X(log_spool_bytes, cs_sh->log.spool_bytes)                 \
+	X(log_journal_bytes, cs_sh->log.journal_bytes)             \
+	X(log_journal_lag, cs_journal_lag())                       \
+	X(log_journal_errno, llabs(cs_sh->log.journal_errno))      \
+	X(log_write_errors, cs_sh->log.failed)                     \
+	X(log_damaged, cs_sh->log.damaged)                         \
+	X(log_dropped_segments, cs_sh->log.dropped_segments)
+
+#define X(name, value)                     \
+	static counter_val_t stat_##name(void) \
+	{                                      \
+		return (counter_val_t)(value);     \
+	}
+CS_STATS(X)
+#undef X
+
+static stat_export_t stats[] = {
+#define X(name, value) {#name, STAT_IS_FUNC, (stat_var **)stat_##name},
+		CS_STATS(X)
+#undef X
+				{NULL, 0, NULL}};
+
+int cs_stats_init(void)
+{
+	return register_module_stats("callstate", stats);
+}
+
+void cs_stats_each(void (*each)(const char *name, int64_t value, void *arg), void *arg)
+{
+	for(const stat_export_t *s = stats; s->name != NULL; s++)
+		each(s->name, ((stat_function)s->stat_pointer)(), arg);
+}
+
+/** Name of the sink that reads the oldest segment. */
+static const char *slowest_sink(void)
+{
+	struct sb_log_shared *l = &cs_sh->log;
+	uint32_t slow = 0, sinks = l->sinks;
+
+	for(uint32_t i = 1; i < sinks && i < SB_LOG_SINKS; i++)
+		slow = l->sink_segment[i] < l->sink_segment[slow] ? i : slow;
+	return sinks == 0 ? "none" : l->sink_name[slow];
+}
+
+static unsigned percent(uint64_t part, uint64_t whole)
+{
+	return whole == 0 ? 0 : (unsigned)(part * 100 / whole);
+}
+
+bool cs_journal_alarm(char *text, size_t size, uint64_t now)
+{
+	struct sb_log_shared *l = &cs_sh->log;
+	const struct sb_log_cfg *cfg = &cs_log.cfg;
+	uint64_t synced = l->last_sync_us, lag = cs_journal_lag();
+	unsigned spool = percent(l->spool_bytes, cfg->spool_limit), journal = percent(l->journal_bytes, cfg->journal_limit);
+	int error = (int)llabs(l->journal_errno);
+
+	text[0] = '\0';
+	if(error != 0)
+		snprintf(text, size, "the journal in %s cannot be written: %s; events wait in the spool, %u %% full", cfg->journal_dir,
+				strerror(error), spool);
+	else if(spool >= 75)
+		snprintf(text, size, "the spool in %s is %u %% full; see whether the disk of %s keeps up", cfg->spool_dir, spool,
+				cfg->journal_dir);
+	else if(lag > 0 && synced != 0 && now > synced + SYNC_LATE_US)
+		snprintf(text, size, "nothing was synced to %s for %llu s; see whether its disk stalls", cfg->journal_dir,
+				(unsigned long long)((now - synced) / 1000000));
+	else if(journal >= 80)
+		snprintf(text, size, "the journal in %s is %u %% full; the sink that is furthest behind is %s", cfg->journal_dir,
+				journal, slowest_sink());
+	return text[0] != '\0';
+}

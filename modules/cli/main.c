@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct
+{
+	const char *name;
+	int (*run)(struct cli *c, int argc, char **argv);
+} command[] = {{"journal", cmd_journal}, {"why", cmd_why}};
+
+static const char usage[] =
+		"signalbox why <Call-ID | call id | number | last>\n"
+		"    the story of a call: attempts, what each answered, who hung up, deliveries, the cause and what to do next\n"
+		"signalbox journal list [--call X] [--number N] [--type GLOB] [--since T] [--last N] [--all]\n"
+		"    events, one a line; --all: internal records too\n"
+		"signalbox journal follow [the same filters]\n"
+		"    the same, as they happen; with --since from there on\n"
+		"signalbox journal count [the same filters]\n"
+		"    how many of each type, and of how many calls\n"
+		"signalbox journal show <event id>\n"
+		"    one event as its receivers get it; the id is webhook-id, or its short form as in the list\n"
+		"signalbox help | --version\n"
+		"\n"
+		"--dir DIR      what holds journal/ and hooks/ (else $SIGNALBOX_DIR, else /var/lib/signalbox)\n"
+		"--json         for programs; a list gives one object a line\n"
+		"--call X       our call id, or the SIP Call-ID\n"
+		"--number N     digits in From, To or Request-URI; the end of a number is enough, from six digits on\n"
+		"--type GLOB    call.ringing, 'call.*', 'custom.*'\n"
+		"--since T      90s, 10m, 2h, 3d ago; 2026-01-31T14:02:07; 14:02 (UTC)\n"
+		"\n"
+		"Works beside a running Kamailio and on the files of a dead one. Exit code: 0, 1 not found, 2 usage.\n";
+
+const char *tone_on(const struct cli *c, enum tone t)
+{
+	static const char *const code[] = {[PLAIN] = "", [GOOD] = "\033[32m", [BAD] = "\033[31m", [DIM] = "\033[2m", [BOLD] = "\033[1m"};
+	return c->colour ? code[t] : "";
+}
+
+const char *tone_off(const struct cli *c, enum tone t)
+{
+	return c->colour && t != PLAIN ? "\033[0m" : "";
+}
+
+void print_json(struct cli *c, json_t *j, bool pretty)
+{
+	json_dumpf(j, c->out, JSON_REAL_PRECISION(15) | JSON_ENCODE_ANY | (pretty ? JSON_INDENT(2) : JSON_COMPACT));
+	fputc('\n', c->out);
+	json_decref(j);
+}
+
+static int take_value(struct cli *c, int argc, char **argv, int *i, const char **out)
+{
+	if(*i + 1 >= argc) {
+		fprintf(c->err, "signalbox: %s needs a value. See: signalbox help\n", argv[*i]);
+		return CLI_USAGE;
+	}
+	*out = argv[++*i];
+	return CLI_OK;
+}
+
+int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struct cli_options *o)
+{
+	struct
+	{
+		const char *name;
+		const char **value;
+		bool *flag;
+	} row[] = {{"--call", &o->call, NULL}, {"--number", &o->number, NULL}, {"--type", &o->type, NULL}, {"--since", &o->since, NULL},
+			{"--last", &o->last, NULL}, {"--all", NULL, &o->all}, {"--json", NULL, &c->json}};
+	memset(o, 0, sizeof(*o));
+	for(int i = 0; i < argc; i++) {
+		size_t r = 0;
+		while(r < sizeof(row) / sizeof(row[0]) && strcmp(argv[i], row[r].name) != 0)
+			r++;
+		bool known = r < sizeof(row) / sizeof(row[0]);
+		if(argv[i][0] != '-' || argv[i][1] == '\0') {
+			if(o->words == (int)(sizeof(o->word) / sizeof(o->word[0]))) {
+				fprintf(c->err, "signalbox: too many words, from '%s' on. See: signalbox help\n", argv[i]);
+				return CLI_USAGE;
+			}
+			o->word[o->words++] = argv[i];
+		} else if(!known || (row[r].flag != &c->json && strstr(allowed, row[r].name) == NULL)) {
+			fprintf(c->err, "signalbox: option %s is not known here. See: signalbox help\n", argv[i]);
+			return CLI_USAGE;
+		} else if(row[r].flag != NULL) {
+			*row[r].flag = true;
+		} else if(take_value(c, argc, argv, &i, row[r].value) != CLI_OK) {
+			return CLI_USAGE;
+		}
+	}
+	return CLI_OK;
+}
+
+static int unknown_command(struct cli *c, const char *name)
+{
+	fprintf(c->err, "signalbox: no command '%s'. There are: why, journal, help.\n", name);
+	return CLI_USAGE;
+}
+
+static int dispatch(struct cli *c, int argc, char **argv)
+{
+	if(argc == 0) {
+		fputs(usage, c->err);
+		return CLI_USAGE;
+	}
+	for(size_t i = 0; i < sizeof(command) / sizeof(command[0]); i++) {
+		if(strcmp(argv[0], command[i].name) == 0)
+			return command[i].run(c, argc - 1, argv + 1);
+	}
+	if(strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+		fputs(usage, c->out);
+		return CLI_OK;
+	}
+	if(strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "version") == 0) {
+		fprintf(c->out, "signalbox %s\n", SIGNALBOX_VERSION);
+		return CLI_OK;
+	}
+	return unknown_command(c, argv[0]);
+}
+
+/** Takes --dir and --help out of the arguments wherever they stand. @return what is left, or -1 (said) */
+static int take_common(struct cli *c, int argc, char **argv, const char **dir)
+{
+	int n = 0;
+	for(int i = 0; i < argc; i++) {
+		if(strcmp(argv[i], "--dir") == 0) {
+			if(take_value(c, argc, argv, &i, dir) != CLI_OK)
+				return -1;
+		} else if(strncmp(argv[i], "--dir=", 6) == 0) {
+			*dir = argv[i] + 6;
+		} else {
+			argv[n++] = argv[i];
+		}
+	}
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli c = {.out = stdout, .err = stderr};
+	const char *dir = getenv("SIGNALBOX_DIR");
+	c.colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+	argc = take_common(&c, argc - 1, argv + 1, &dir);
+	if(argc < 0)
+		return CLI_USAGE;
+	if(dir == NULL || dir[0] == '\0')
+		dir = "/var/lib/signalbox";
+	if(strlen(dir) >= sizeof(c.dir)) {
+		fprintf(c.err, "signalbox: the directory's path is too long (%zu bytes, less than %zu).\n", strlen(dir), sizeof(c.dir));
+		return CLI_USAGE;
+	}
+	strcpy(c.dir, dir);
+	int rc = dispatch(&c, argc, argv + 1);
+	if(fflush(c.out) != 0 || ferror(c.out)) {
+		perror("signalbox: output");
+		return CLI_NOT_FOUND;
+	}
+	return rc;
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `make demo`: a throw-away Signalbox on loopback, real calls, what became of them, and what others counted.
+//
+//     node tests/demo.mjs           KEEP=1 leaves it running
+//     node tests/demo.mjs --stop    ends what KEEP=1 left
+//
+// Writes build/demo/summary.json and build/demo/why.txt (the story of every call).
+import fs from 'node:fs';
+import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { BUILD, ROOT } from './lib/paths.mjs';
+import { start } from './lib/harness.mjs';
+import { groupAlive, poll, run } from './lib/proc.mjs';
+import { readMessages } from './lib/ladder.mjs';
+import { secondsOfTone } from './lib/tone.mjs';
+import * as scenarios from '../sipp-scenarios/run.mjs';
+
+const OUT = path.join(BUILD, 'demo');
+const KEPT = path.join(OUT, 'running.json');
+const KEEP = process.env.KEEP === '1';
+const PARALLEL = 14;
+const began = Date.now();
+const seconds = () => (Date.now() - began) / 1000;
+
+async function firstLine(cmd, args, pattern) {
+  const { out } = await run(cmd, args).catch(() => ({ out: '' }));
+  return out.match(pattern)?.[1] ?? '?';
+}
+
+async function greet(sb) {
+  const [kamailio, rtpengine, sqlite, sipp, baresip] = await Promise.all([
+    firstLine('kamailio', ['-v'], /kamailio (\S+)/), firstLine('rtpengine', ['--version'], /([0-9]+(?:\.[0-9]+)+)/),
+    firstLine('sqlite3', ['--version'], /^(\S+)/), firstLine('sipp', ['-v'], /v([0-9.]+)/), firstLine('baresip', ['-h'], /v([0-9.]+)/)]);
+  console.log(`Kamailio ${kamailio}, rtpengine ${rtpengine}, SQLite ${sqlite}; callers and callees: SIPp ${sipp}, baresip ${baresip}.`);
+  console.log(`Loopback only: the proxy is udp:${sb.proxy}, its files are in ${path.relative(ROOT, sb.dir)}. Your system's Kamailio and its configuration are untouched.\n`);
+}
+
+/** The scenarios' rules, and behind them the registered phones. */
+function rules(text) {
+  if (!text.includes('route[RULES]')) throw new Error('sipp-scenarios/rules.cfg has no route[RULES]');
+  return `${text.replace('route[RULES]', 'route[SCENARIOS]')}
+route[RULES] {
+	if ($rU == "anna" || $rU == "ben") return;
+	route(SCENARIOS);
+}
+`;
+}
+
+/** Two phones register, one calls the other, both hear. @return what they and rtpengine saw */
+async function phones(sb) {
+  const anna = await sb.baresip('anna', { tone: 440, display: 'Anna Desk' });
+  const ben = await sb.baresip('ben', { tone: 1000 });
+  anna.dial(`sip:ben@${sb.domain}`);
+  const { id } = await anna.wait('CALL_ESTABLISHED');
+  await poll(async () => (await sb.rtpengine.totals(id))?.packets >= 250, 10000, 'rtpengine counts no 250 packets', 100);
+  const { packets } = await sb.rtpengine.totals(id);
+  anna.hangup();
+  await ben.wait('CALL_CLOSED');
+  await sb.receiver.until((e) => e.some((x) => x.type === 'call.cdr'), { call: id, what: 'the CDR of the phones\' call' });
+  return {
+    id, packets, calls: 1, answered: ben.count('CALL_ESTABLISHED'),
+    heard: { anna: secondsOfTone(anna.heard, 1000), ben: secondsOfTone(ben.heard, 440) },
+  };
+}
+
+/** What SIPp saw: the Call-IDs of the calls it placed, and of those that it saw answered. */
+function countSipp(results) {
+  const placed = new Set();
+  const answered = new Set();
+  for (const r of results)
+    for (const f of fs.readdirSync(r.dir).filter((n) => n.endsWith('.messages')))
+      for (const m of readMessages(f.replace('.messages', ''), path.join(r.dir, f))) {
+        if (m.direction === 'sent' && m.kind === 'INVITE') placed.add(m.callId);
+        if (m.direction === 'received' && m.kind === '200 INVITE') answered.add(m.callId);
+      }
+  return { placed, answered };
+}
+
+async function why(sb, call) {
+  const [text, json] = [await sb.signalbox('why', call), await sb.signalbox('--json', 'why', call)];
+  if (text.code !== 0) throw new Error(`signalbox why ${call} ended with ${text.code}: ${text.out}`);
+  return { text: text.stdout, ...JSON.parse(json.stdout) };
+}
+
+const indent = (text) => text.trimEnd().replace(/^(?=.)/gm, '      ');
+
+/** Every group: each call with its cause, the story of one. */
+async function show(sb, results, talk) {
+  const all = [];
+  let n = 0;
+  const told = async (call) => { const w = await why(sb, call); all.push(w.text); return w; };
+  for (const [group, names] of Object.entries(scenarios.groups)) {
+    console.log(`${++n}  ${group}`);
+    let story;
+    for (const r of names.map((name) => results.find((x) => x.name === name))) {
+      const w = await told(r.call);
+      story ??= { call: r.call, text: w.text };
+      console.log(`    ${r.ok ? ' ' : '!'} ${r.title}: ${w.cause}`);
+      if (!r.ok) for (const p of r.problems) console.log(`        ${p}`);
+    }
+    console.log(`\n      $ signalbox why ${story.call}\n${indent(story.text)}\n`);
+  }
+  console.log(`${++n}  Two phones with real RTP through rtpengine`);
+  console.log(`      anna registers and calls ben: ${talk.packets} packets through rtpengine, anna heard ben for ${talk.heard.anna.toFixed(1)} s, ben heard anna for ${talk.heard.ben.toFixed(1)} s\n`);
+  console.log(`      $ signalbox why ${talk.id}\n${indent((await told(talk.id)).text)}\n`);
+  fs.writeFileSync(path.join(OUT, 'why.txt'), all.join('\n\n'));
+}
+
+const same = (a, b) => a.size === b.size && [...a].every((x) => b.has(x));
+
+/** The counts of others beside ours. @return [summary, what does not agree] */
+async function compare(sb, results, talk) {
+  const sipp = countSipp(results);
+  const placed = new Set([...sipp.placed, talk.id]);
+  const answered = new Set([...sipp.answered, talk.id]);
+  const journal = (await sb.signalbox('--json', 'journal', 'list')).stdout.trim().split('\n').map((l) => JSON.parse(l));
+  const of = (type) => journal.filter((e) => e.type === type);
+  const ours = { calls: new Set(of('call.initiated').map((e) => e.data?.sip_call_id ?? e.sip_call_id)), answered: new Set(of('call.answered').map((e) => e.data?.sip_call_id ?? e.sip_call_id)) };
+  const received = sb.receiver.counts();
+  const events = sb.receiver.events();
+  const ids = new Set(events.map((e) => e.id));
+  const lost = journal.filter((e) => !ids.has(e.id)).length;
+  const wrong = [
+    ...results.filter((r) => !r.ok).map((r) => `scenario ${r.name}: ${r.problems[0]}`),
+    ...(same(placed, ours.calls) ? [] : ['the calls that were placed are not the calls on record']),
+    ...(same(answered, ours.answered) ? [] : ['the calls that were answered are not those recorded as answered']),
+    ...(lost ? [`${lost} events did not reach the receiver`] : []),
+    ...(events.length === journal.length ? [] : [`the receiver has ${events.length} events, the journal ${journal.length}`]),
+    ...(received.bad ? [`${received.bad} requests with a bad signature or body`] : []),
+    ...(talk.heard.anna > 1 && talk.heard.ben > 1 ? [] : ['the phones did not hear each other']),
+  ];
+  const row = (what, others, mine) => console.log(`    ${what.padEnd(34)}${String(others).padStart(16)}${String(mine).padStart(12)}`);
+  console.log(`Counted by others${' '.repeat(17)}${'others'.padStart(20)}${'Signalbox'.padStart(12)}`);
+  row('calls placed (SIPp + baresip)', `${sipp.placed.size} + 1`, ours.calls.size);
+  row('calls answered (SIPp + baresip)', `${sipp.answered.size} + ${talk.answered}`, ours.answered.size);
+  row('events (receiver)', events.length, journal.length);
+  row('signatures good (two packages)', received.verified, received.requests);
+  row('lost', '', lost);
+  return [{
+    calls: ours.calls.size, answered: ours.answered.size, events: journal.length, webhooks_delivered: events.length,
+    signatures_verified: received.verified, lost,
+    counted: {
+      sipp: { calls: sipp.placed.size, answered: sipp.answered.size, scenarios: results.length, scenarios_ok: results.filter((r) => r.ok).length },
+      baresip: { calls: talk.calls, answered: talk.answered, rtp_packets: talk.packets, seconds_heard: talk.heard },
+      receiver: { requests: received.requests, events: events.length, signatures_verified: received.verified, bad: received.bad },
+    },
+  }, wrong];
+}
+
+/** Hands the receiver's port to a process that stays, and says how to look around. */
+async function keep(sb) {
+  const { port, secret, file } = sb.receiver;
+  await sb.receiver.close();
+  const log = fs.openSync(path.join(sb.dir, 'receiver.log'), 'a');
+  const r = spawn(process.execPath, [path.join(ROOT, 'tests', 'peers', 'receiver.mjs'), '--port', String(port), '--secret', secret, '--file', file], { detached: true, stdio: ['ignore', log, log] });
+  r.unref();
+  const groups = [sb.kamailio.pid, sb.rtpengine.proc.pid, ...sb.phones.map((p) => p.proc.pid), r.pid];
+  fs.writeFileSync(KEPT, JSON.stringify({ groups, folders: [sb.spool, sb.sockets], dir: sb.dir }));
+  const box = `${path.join(BUILD, 'bin', 'signalbox')} --dir ${sb.data}`;
+  console.log(`
+It is still running (files: ${sb.dir}).
+  look     ${box} journal follow
+           ${box} why last
+           tail -f ${file}
+           kamcmd -s ${sb.defines.CTL_SOCKET} callstate.calls
+  call     sipp -sf ${path.join(ROOT, 'tests', 'integration', 'sipp', 'caller.xml')} -d 2000 -m 1 -i 127.0.0.2 -s ben ${sb.proxy}
+  stop     node ${path.join(ROOT, 'tests', 'demo.mjs')} --stop`);
+}
+
+async function stop() {
+  if (!fs.existsSync(KEPT)) return console.log('No demo is running that KEEP=1 left.');
+  const { groups, folders } = JSON.parse(fs.readFileSync(KEPT, 'utf8'));
+  const each = (signal) => { for (const g of groups.filter(groupAlive)) process.kill(-g, signal); };
+  each('SIGTERM');
+  await poll(() => !groups.some(groupAlive), 5000, '').catch(() => each('SIGKILL'));
+  for (const f of folders) fs.rmSync(f, { recursive: true, force: true });
+  fs.rmSync(KEPT);
+  return console.log('Stopped.');
+}
+
+async function main() {
+  if (fs.existsSync(KEPT)) throw new Error(`a demo that KEEP=1 left is still running: stop it with\n  node ${path.relative(process.cwd(), path.join(ROOT, 'tests', 'demo.mjs'))} --stop`);
+  fs.mkdirSync(OUT, { recursive: true });
+  const o = scenarios.harnessOptions();
+  const sb = await start({ ...o, name: 'demo', rules: rules(o.rules), rtpengine: true, users: { anna: 'a secret', ben: 'another' }, keep: KEEP });
+  let wrong;
+  let kept = false;
+  try {
+    await greet(sb);
+    const total = scenarios.load().length;
+    console.log(`Playing ${total} scenarios and a call between two phones …`);
+    const [results, talk] = await Promise.all([scenarios.run({ harness: sb, jobs: PARALLEL }), phones(sb)]);
+    console.log(`… done after ${seconds().toFixed(0)} s.\n`);
+    await show(sb, results, talk);
+    let summary;
+    [summary, wrong] = await compare(sb, results, talk);
+    summary.seconds = Number(seconds().toFixed(1));
+    fs.writeFileSync(path.join(OUT, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+    console.log(`    ${'seconds'.padEnd(34)}${String(summary.seconds).padStart(28)}`);
+    if (KEEP) kept = await keep(sb).then(() => true);
+  } finally {
+    if (!kept) await sb.stop();
+  }
+  console.log(`\nSummary: ${path.relative(ROOT, path.join(OUT, 'summary.json'))}   every story: ${path.relative(ROOT, path.join(OUT, 'why.txt'))}`);
+  if (!KEEP) console.log('Everything is stopped and gone. To look around: make demo KEEP=1');
+  if (wrong.length) {
+    console.log(`\nNot as it should be:\n${wrong.map((w) => `  ${w}`).join('\n')}`);
+    process.exitCode = 1;
+  }
+}
+
+try {
+  await (process.argv.includes('--stop') ? stop() : main());
+} catch (e) {
+  console.error(`demo: ${e.message}`);
+  process.exitCode = 1;
+}
+process.exit(process.exitCode ?? 0);
