@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 B := $(CURDIR)/build
 JOBS ?= $(shell nproc)
-export V KSR_SRC KSR_BIN JOBS SAN ONLY KEEP DESTDIR PREFIX FUZZ_SECONDS
+export V KSR_SRC KSR_BIN MODULE_DIR JOBS SAN ONLY KEEP DESTDIR PREFIX FUZZ_SECONDS
 
 Q := $(if $(filter-out 0,$(V)),,@)
 

@@ -77,7 +77,7 @@ function countSipp(results) {
 }
 
 async function why(sb, call) {
-  const [text, json] = [await sb.signalbox('why', call), await sb.signalbox('--json', 'why', call)];
+  const [text, json] = [await sb.signalbox('why', call), await sb.signalbox('why', call, '--json')];
   if (text.code !== 0) throw new Error(`signalbox why ${call} ended with ${text.code}: ${text.out}`);
   return { text: text.stdout, ...JSON.parse(json.stdout) };
 }
@@ -113,7 +113,7 @@ async function compare(sb, results, talk) {
   const sipp = countSipp(results);
   const placed = new Set([...sipp.placed, talk.id]);
   const answered = new Set([...sipp.answered, talk.id]);
-  const journal = (await sb.signalbox('--json', 'journal', 'list')).stdout.trim().split('\n').map((l) => JSON.parse(l));
+  const journal = (await sb.signalbox('journal', 'list', '--json')).stdout.trim().split('\n').map((l) => JSON.parse(l));
   const of = (type) => journal.filter((e) => e.type === type);
   const ours = { calls: new Set(of('call.initiated').map((e) => e.data?.sip_call_id ?? e.sip_call_id)), answered: new Set(of('call.answered').map((e) => e.data?.sip_call_id ?? e.sip_call_id)) };
   const received = sb.receiver.counts();

@@ -25,7 +25,7 @@ fi
 	echo "  load       not tried: there is no kamailio here"
 	exit 0
 }
-[ -n "$system" ] || system=$(dirname "$(dpkg -L kamailio | grep '/tm\.so$')")
+[ -n "$system" ] || system=${MODULE_DIR:-$(dirname "$(dpkg -L kamailio 2>/dev/null | grep '/modules/tm\.so$' || echo /)")}
 
 stamp=$dir/.loaded
 now=$(cd "$dir" && sha256sum "${@/%/.so}" && "$bin" -v)

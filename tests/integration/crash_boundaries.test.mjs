@@ -77,6 +77,7 @@ const BOUNDARIES = {
       x.leg.answer(200, x.byeRequest);
       await x.call.reply(200, 'BYE');
       x.call.again();
+      x.leg.request('BYE').then((again) => x.leg.answer(200, again)).catch(() => {});
       await x.caller.take((m) => m.callId === x.call.id && m.method === 'BYE' && m.code >= 200, 'a final answer to the BYE');
     },
     events: ANSWERED,

@@ -11,8 +11,19 @@ function signalGroup(pid, signal) {
   try { process.kill(-pid, signal); } catch (e) { if (e.code !== 'ESRCH') throw e; }
 }
 
+/** The processes of a group that still run; a dead one that nobody has waited for yet does not count. */
+export function groupMembers(pid) {
+  return fs.readdirSync('/proc').filter((n) => {
+    if (!/^\d+$/.test(n)) return false;
+    let stat;
+    try { stat = fs.readFileSync(`/proc/${n}/stat`, 'latin1'); } catch { return false; }
+    const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(pgrp) === pid && state !== 'Z' && state !== 'X';
+  }).map(Number);
+}
+
 export function groupAlive(pid) {
-  try { process.kill(-pid, 0); return true; } catch { return false; }
+  return groupMembers(pid).length > 0;
 }
 
 process.on('exit', () => {

@@ -135,7 +135,7 @@ static void park(struct hook_endpoint *ep, struct sb_entry *e, const struct sb_h
 	if(!e->retry && !park_followers(ep, e))
 		return;
 	due_not_later(ep, p.next_at);
-	snprintf(what, sizeof(what), "tried again in %lld s", (long long)(wait / 1000000));
+	snprintf(what, sizeof(what), "tried again in %.1f s", (double)wait / 1e6);
 	say_refused(ep, ev, r->error, what);
 	hook_release(ep, e);
 }
@@ -250,6 +250,7 @@ void hook_done(void *arg, const struct sb_http_result *r)
 			ep->refused++;
 	}
 	t = (struct sb_trial){.status = r->status,
+			.sent = r->sent,
 			.paused = ep->state == SB_ENDPOINT_PAUSED,
 			.retry = e->retry,
 			.refused = ep->refused,

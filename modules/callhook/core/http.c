@@ -234,9 +234,10 @@ static void report(struct slot *s, CURLcode code)
 	struct sb_http_result r = {.error = ""};
 	char error[CURL_ERROR_SIZE + 16];
 	curl_off_t after = 0;
-	long status = 0;
+	long status = 0, sent = 0;
 
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+	r.sent = curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent > 0;
 	if(status >= 200 && status <= 999)
 		r.status = (unsigned)status;
 	if(curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)

@@ -21,6 +21,7 @@ struct sb_http_peer;
 struct sb_http_result
 {
 	unsigned status;		/* 0: none came */
+	bool sent;				/* at least in part: the receiver may have seen it */
 	unsigned retry_after_s; /* 0: not said */
 	const char *error;		/* "" when the status is 2xx; ends with the call */
 };

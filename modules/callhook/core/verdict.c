@@ -14,6 +14,8 @@ enum sb_verdict sb_judge(const struct sb_trial *t)
 		return SB_DELIVERED;
 	if(t->status == 410)
 		return SB_DISABLE;
+	if(t->status == 0 && t->sent)
+		others = others || t->others_during;
 	if(sb_about_endpoint(t->status))
 		return others || (t->retry && !t->paused) ? SB_PARK : SB_PAUSE;
 	if(t->retry || others || t->others_during)

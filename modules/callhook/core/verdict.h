@@ -26,6 +26,7 @@ enum sb_verdict
 struct sb_trial
 {
 	unsigned status;	  /* HTTP, 0: no answer */
+	bool sent;			  /* the receiver may have seen the request */
 	bool paused;		  /* the endpoint is: this was a probe, or was under way when it was paused */
 	bool retry;			  /* the event has been parked before */
 	unsigned refused;	  /* different events refused since the last success, this one included */
