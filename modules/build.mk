@@ -48,6 +48,13 @@ else
 CFLAGS_variant := -O2
 endif
 
+NEEDED := $(if $(filter-out headers node,$(MAKECMDGOALS)),$(shell command -v $(CC) >/dev/null || echo $(CC); \
+	command -v pkg-config >/dev/null || echo pkg-config; \
+	for l in jansson libcurl libcrypto sqlite3; do pkg-config --exists $$l 2>/dev/null || echo $$l; done))
+ifneq ($(NEEDED),)
+$(error Not installed, and needed to build: $(NEEDED). `make deps` installs what is missing)
+endif
+
 INCLUDES := -Imodules/common -Imodules/callstate $(foreach m,$(MODULE_DIRS),-Imodules/$(m) -Imodules/$(m)/core)
 CFLAGS_ALL := -g $(CFLAGS_variant) -std=gnu11 -fPIC -pthread -Wall -Wextra -Wshadow -Werror -D_GNU_SOURCE \
 	$(INCLUDES) $(CFLAGS)
@@ -135,7 +142,7 @@ $(foreach m,$(MODULES),$(eval $(call ksr_module,$(m))))
 
 headers: $(KSR)/config.mak
 ifeq ($(KSR_SRC),)
-$(KSR)/config.mak: $(if $(shell modules/scripts/ksr-source.sh --have installed),,fetch-headers)
+$(KSR)/config.mak: $(if $(shell modules/scripts/ksr-source.sh --have installed && echo yes),,fetch-headers)
 	$(MAKE) -f modules/module.mk configure LIBSSL_SET_MUTEX_SHARED=1
 .PHONY: fetch-headers
 fetch-headers:

@@ -24,8 +24,8 @@ import { compareCall, compareCounts, fill, sideBySide } from '../tests/lib/match
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const CALLER = '127.0.0.2';
 const TARGET = '127.0.0.3';
-/** A failed call's CDR comes when tm lets its transaction go, about 5 s after the final reply. */
-const CDR_MS = 12000;
+/** A failed call's CDR comes when tm lets its transaction go, about 5 s after the final reply; of an unanswered challenge after 10 s. */
+const CDR_MS = 16000;
 
 /** Scenarios by what they show, in the order of the demo. */
 export const groups = {

@@ -182,7 +182,7 @@ async function main() {
   if (fs.existsSync(KEPT)) throw new Error(`a demo that KEEP=1 left is still running: stop it with\n  node ${path.relative(process.cwd(), path.join(ROOT, 'tests', 'demo.mjs'))} --stop`);
   fs.mkdirSync(OUT, { recursive: true });
   const o = scenarios.harnessOptions();
-  const sb = await start({ ...o, name: 'demo', rules: rules(o.rules), rtpengine: true, users: { anna: 'a secret', ben: 'another' }, keep: KEEP });
+  const sb = await start({ ...o, name: 'demo', rules: rules(o.rules), rtpengine: true, users: { anna: 'anna-secret', ben: 'ben-secret' }, keep: KEEP });
   let wrong;
   let kept = false;
   try {

@@ -129,6 +129,15 @@ void cs_transfer_linked(void);
 /* cs_end.c: BYE to both sides, or CANCEL in set-up. @return 0, -ENOENT, -EALREADY, -EIO */
 int cs_end_call(uint64_t ref, enum cs_cause cause);
 void cs_send_byes(const struct cs_call *copy, uint64_t ref);
+/** @param ref 0: nobody is told how it went */
+void cs_send_bye(const struct cs_call *copy, uint64_t ref, enum cs_by side);
+
+/* cs_loser.c: the second dialog of a fork with two 200s */
+int cs_loser_init(void);
+/** The call is locked. @param m the second 2xx */
+void cs_loser_add(const struct cs_call *c, const struct cs_msg *m);
+void cs_loser_ended(const str *call_id, const str *to_tag);
+void cs_loser_tick(uint64_t mono);
 
 /* cs_restore.c: checkpoint and fold */
 int cs_restore(void);

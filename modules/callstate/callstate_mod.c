@@ -128,7 +128,8 @@ static void log_start(void)
 
 static int mod_init(void)
 {
-	if(!params_ok() || cs_table_init((unsigned)cs_params.calls_max) < 0 || cs_transfer_init() < 0)
+	if(!params_ok() || cs_table_init((unsigned)cs_params.calls_max) < 0 || cs_transfer_init() < 0
+			|| cs_loser_init() < 0)
 		return -1;
 	read_boot_id();
 	if(open_log() < 0)

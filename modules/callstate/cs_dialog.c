@@ -98,8 +98,11 @@ static void on_matched(struct sip_msg *msg, str *params, void *arg)
 	cs_context(&x, msg);
 	cs_msg_request(&buf, msg);
 	c = cs_of_msg(msg, &by);
-	if(c == NULL)
+	if(c == NULL) {
+		if(msg->REQ_METHOD == METHOD_BYE)
+			cs_loser_ended(&msg->callid->body, &get_to(msg)->tag_value);
 		return;
+	}
 	matched.id = msg->id;
 	matched.pid = msg->pid;
 	matched.ref = cs_ref(c);

@@ -73,7 +73,7 @@ static int build(const struct cs_call *c, enum cs_by side, dlg_t *d)
 	return 0;
 }
 
-static void send_bye(const struct cs_call *c, uint64_t ref, enum cs_by side)
+void cs_send_bye(const struct cs_call *c, uint64_t ref, enum cs_by side)
 {
 	static str method = {"BYE", 3};
 	uac_req_t req;
@@ -95,8 +95,8 @@ static void send_bye(const struct cs_call *c, uint64_t ref, enum cs_by side)
 
 void cs_send_byes(const struct cs_call *copy, uint64_t ref)
 {
-	send_bye(copy, ref, CS_BY_CALLER);
-	send_bye(copy, ref, CS_BY_CALLEE);
+	cs_send_bye(copy, ref, CS_BY_CALLER);
+	cs_send_bye(copy, ref, CS_BY_CALLEE);
 }
 
 static int cancel(const struct cs_call *copy)

@@ -87,6 +87,7 @@ static void on_tick(unsigned int ticks, void *param)
 			cs_end_call(ref, CS_C_MAX_DURATION);
 	}
 	cs_sh->n.restored_setup = setup;
+	cs_loser_tick(mono);
 }
 
 static void say(int64_t err)

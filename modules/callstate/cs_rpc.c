@@ -165,21 +165,33 @@ static bool wanted(const struct cs_call *c, int state)
 	return state != 0 ? c->state == state : !cs_over(c);
 }
 
+/** One argument of callstate.calls: a number is the limit, a word a state. @return false and a fault */
+static bool read_filter(rpc_t *rpc, void *ctx, const str *arg, int *limit, int *state)
+{
+	str v = *arg;
+	unsigned n = 0;
+
+	if(v.len <= 0 || v.s[0] < '0' || v.s[0] > '9')
+		return (*state = state_of(rpc, ctx, arg)) > 0;
+	if(str2int(&v, &n) < 0 || n < 1 || n > INT32_MAX) {
+		rpc->fault(ctx, 400, "callstate.calls [LIMIT] [STATE]: LIMIT is a number from 1");
+		return false;
+	}
+	*limit = (int)n;
+	return true;
+}
+
 static void rpc_calls(rpc_t *rpc, void *ctx)
 {
 	struct view w = {.rpc = rpc, .mono = cs_mono()};
 	int limit = LIMIT_DEFAULT, state = 0, shown = 0;
 	uint32_t made = cs_sh->made;
 	struct cs_call c;
-	str name = STR_NULL;
+	str arg;
 
-	int got = rpc->scan(ctx, "*dS", &limit, &name);
-	if(got < 0 || limit < 1) {
-		rpc->fault(ctx, 400, "callstate.calls [LIMIT] [STATE]: LIMIT is a number from 1, STATE a state's name");
-		return;
-	}
-	if(got > 1 && (state = state_of(rpc, ctx, &name)) < 0)
-		return;
+	for(int i = 0; i < 2 && rpc->scan(ctx, "*.S", &arg) > 0; i++)
+		if(!read_filter(rpc, ctx, &arg, &limit, &state))
+			return;
 	for(uint32_t i = 0; i < made && shown < limit; i++) {
 		if(!wanted(cs_at(i), state) || !cs_copy_at(i, &c) || !wanted(&c, state))
 			continue;
@@ -276,6 +288,16 @@ static void rpc_stats(rpc_t *rpc, void *ctx)
 		too_much(rpc, ctx);
 }
 
+/** A segment by the name of its file. */
+static void add_segment(struct view *w, const char *name, uint64_t segment)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%016llx", (unsigned long long)segment);
+	add_line(w, name, segment != 0 ? text : "none");
+}
+
+/** Numbers of segments are dense within one start only, so that a distance is known only there. */
 static void add_sinks(struct view *w)
 {
 	struct sb_log_shared *l = &cs_sh->log;
@@ -291,8 +313,9 @@ static void add_sinks(struct view *w)
 		uint64_t needs = l->sink_segment[i];
 		one.rc = w->rpc->array_add(list, "{", &one.h);
 		add_line(&one, "name", l->sink_name[i]);
-		add_int(&one, "segment", (int64_t)needs);
-		add_int(&one, "segments_behind", (int64_t)(current > needs ? current - needs : 0));
+		add_segment(&one, "segment", needs);
+		if(needs <= current && needs >> 32 == current >> 32)
+			add_int(&one, "segments_behind", (int64_t)(current - needs));
 		w->rc = one.rc;
 	}
 }
@@ -317,7 +340,7 @@ static void rpc_journal(rpc_t *rpc, void *ctx)
 	add_int(&w, "journal_segments", (int64_t)l->journal_segments);
 	add_int(&w, "journal_lag", (int64_t)cs_journal_lag());
 	add_time(&w, "journal_synced", l->last_sync_us);
-	add_int(&w, "segment", (int64_t)l->current);
+	add_segment(&w, "segment", l->current);
 	add_int(&w, "shed_extra", (int64_t)l->shed[SB_EXTRA]);
 	add_int(&w, "shed_detail", (int64_t)l->shed[SB_DETAIL]);
 	add_int(&w, "shed_keep", (int64_t)l->shed[SB_KEEP]);

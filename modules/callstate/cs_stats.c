@@ -6,23 +6,42 @@
 
 #define SYNC_LATE_US 5000000ull
 
-static counter_val_t in_setup(void)
+/** cs_sh->n.active counts records in use; a call that is over keeps its record for some seconds more. */
+static void count_open(counter_val_t *setup, counter_val_t *answered)
 {
-	counter_val_t n = 0;
 	uint32_t made = cs_sh->made;
 
+	*setup = *answered = 0;
 	for(uint32_t i = 0; i < made; i++) {
 		const struct cs_call *c = cs_at(i);
-		n += (c->gen & 1) && cs_in_setup(c);
+		if(!(c->gen & 1))
+			continue;
+		*setup += cs_in_setup(c);
+		*answered += cs_answered(c);
 	}
-	return n;
+}
+
+static counter_val_t active(void)
+{
+	counter_val_t setup, answered;
+
+	count_open(&setup, &answered);
+	return setup + answered;
+}
+
+static counter_val_t in_setup(void)
+{
+	counter_val_t setup, answered;
+
+	count_open(&setup, &answered);
+	return setup;
 }
 
 uint64_t cs_journal_lag(void)
 {
 	struct sb_log_shared *l = &cs_sh->log;
 	uint64_t segment = l->moved_segment, offset = l->moved_offset;
-	uint64_t current = l->current, len = l->current_len, spool = l->spool_bytes;
+	uint64_t current = l->current, len = sb_log_current_len(&cs_sh->log), spool = l->spool_bytes;
 
 	if(segment == current)
 		return len > offset ? len - offset : 0;
@@ -38,8 +57,9 @@ static uint64_t shed(void)
 
 /* X(name, value): the reference in docs/callstate.md is checked against these rows. */
 #define CS_STATS(X)                                            \
-	X(calls_active, cs_sh->n.active)                           \
+	X(calls_active, active())                                  \
 	X(calls_in_setup, in_setup())                              \
+	X(calls_kept, cs_sh->n.active)                             \
 	X(calls_max, cs_sh->max)                                   \
 	X(calls_total, cs_sh->n.calls)                             \
 	X(calls_answered, cs_sh->n.answered)                       \

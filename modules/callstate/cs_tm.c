@@ -75,6 +75,8 @@ static void on_relayed(struct tmcb_params *ps, uint64_t ref)
 	if(c == NULL)
 		return;
 	cs_on_reply(c, (unsigned)cs_tm.t_gett_branch(), &buf.m, &x);
+	if((c->flags & CS_F_TWO_DIALOGS) && !cs_text_is(c, CS_T_TO_TAG, buf.m.to_tag.s, buf.m.to_tag.len))
+		cs_loser_add(c, &buf.m);
 	cs_unlock(c->hash);
 }
 

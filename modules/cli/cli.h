@@ -53,7 +53,7 @@ int cli_reader(struct cli *c, struct sb_pos from, struct sb_reader **out);
 /** Says on c->err how many damaged places the reader skipped, if any. */
 void cli_say_damage(struct cli *c, const struct sb_reader *r);
 
-/** @return CLI_OK or CLI_USAGE (said). Options for all commands are taken into c. */
+/** @param allowed names of the options this command has @return CLI_OK or CLI_USAGE (said) */
 int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struct cli_options *o);
 
 int cmd_journal(struct cli *c, int argc, char **argv);

@@ -25,8 +25,6 @@ static void print_record(struct cli *c, const struct sb_rec *rec, const struct s
 /** Says why nothing was printed. */
 static int nothing(struct cli *c, const struct cli_options *o)
 {
-	if(c->json)
-		return CLI_NOT_FOUND;
 	fprintf(c->err, "signalbox: no event");
 	if(o->call != NULL)
 		fprintf(c->err, " of call %s", o->call);

@@ -12,6 +12,13 @@ static bool is(const struct story *s, uint8_t col, const char *text)
 	return story_is(&s->end, col, text);
 }
 
+/** tm's own codes for what it could not send. */
+static bool not_sent(const struct story *s)
+{
+	uint64_t code = story_u64(&s->end, SB_C_HANGUP_CODE);
+	return is(s, SB_C_HANGUP_CAUSE, "send_error") || (code >= 476 && code <= 479);
+}
+
 /** The attempt the call's end comes from: the last with its code, else the last that ended badly, else the last. */
 static const struct story_attempt *decisive(const struct story *s)
 {
@@ -196,6 +203,8 @@ static void ended(struct verdict *v, const struct story *s)
 	SAY(v->cause, "%s%sanswered%s%s, %s hung up", n > 0 ? bad.s : "normal: ", n > 0 ? "; then " : "",
 			a != NULL ? " by " : "", a != NULL ? attempt_name(a).s : "",
 			text_field(&s->end.f[SB_C_HANGUP_BY]).s);
+	if(story_u64(&s->call, SB_C_INFERRED) != 0)
+		SAY(v->cause, " (the answer itself was not seen: a restart of the proxy while it was set up)");
 	if(story_has(&s->end, SB_C_DURATION_US))
 		SAY(v->cause, " after %s", text_span(story_u64(&s->end, SB_C_DURATION_US)).s);
 	if(q850 != 0 && q850 != 16 && q850 != 31 && m != NULL)
@@ -233,10 +242,18 @@ static void cancelled(struct verdict *v, const struct story *s)
 	fill(v->next, sizeof(v->next), "does it answer at all? " REACH, s, a);
 }
 
+static void unsent(struct verdict *v, const struct story *s, const struct story_attempt *a)
+{
+	SAY(v->cause, "the INVITE could not be sent%s%s", a != NULL ? " to " : "", a != NULL ? attempt_name(a).s : "");
+	fill(v->next, sizeof(v->next), "does the name resolve, is there a route, is the port open? sipsak -vv -s sip:{host}", s, a);
+}
+
 static void refused(struct verdict *v, const struct story *s)
 {
 	const struct story_attempt *a = decisive(s);
-	uint64_t code = story_u64(&s->end, SB_C_HANGUP_CODE);
+	uint64_t sent = story_u64(&s->end, SB_C_HANGUP_CODE);
+	uint64_t got = a != NULL ? story_u64(&a->f, SB_C_A_CODE) : 0;
+	uint64_t code = got >= 300 ? got : sent;
 	uint64_t q850 = story_u64(&s->end, SB_C_Q850);
 	const struct meaning *m = sip_meaning(code);
 	const struct meaning *q = q850 != 0 && q850 != 16 && q850 != 31 && q850 != 127 ? q850_meaning(q850) : NULL;
@@ -248,14 +265,15 @@ static void refused(struct verdict *v, const struct story *s)
 	}
 	if(by_table(v, s))
 		return;
-	if(is(s, SB_C_HANGUP_CAUSE, "send_error") || (a != NULL && story_u64(&a->f, SB_C_A_LOCAL) != 0 && code != 408 && code != 487)) {
-		SAY(v->cause, "the INVITE could not be sent%s%s", a != NULL ? " to " : "", a != NULL ? attempt_name(a).s : "");
-		fill(v->next, sizeof(v->next), "does the name resolve, is the port open? " REACH, s, a);
+	if(not_sent(s) || (a != NULL && story_u64(&a->f, SB_C_A_LOCAL) != 0 && code != 408 && code != 487)) {
+		unsent(v, s, a);
 	} else {
 		SAY(v->cause, "%s answered %" PRIu64, a != NULL ? attempt_name(a).s : "the proxy's script", code);
 		SAY(v->cause, ", %s", q != NULL ? q->is : m != NULL ? m->is : text_field(&s->end.f[SB_C_HANGUP_REASON]).s);
 		if(q != NULL || m != NULL)
 			SAY(v->cause, ": %s", q != NULL ? q->usually : m->usually);
+		if(sent != 0 && sent != code)
+			SAY(v->cause, " (the caller got %" PRIu64 ")", sent);
 		const char *next = next_of(q, a) != NULL ? next_of(q, a) : next_of(m, a);
 		if(a == NULL)
 			SAY(v->next, "look for the reply in the script: sl_send_reply(\"%" PRIu64 "\", …)", code);
@@ -297,6 +315,9 @@ static void timed_out(struct verdict *v, const struct story *s)
 	if(is(s, SB_C_OUTCOME, "no_answer")) {
 		nobody(v, s);
 		return;
+	}
+	if(not_sent(s)) {
+		unsent(v, s, a);
 	} else {
 		SAY(v->cause, "%s", a != NULL ? attempt_name(a).s : "the callee");
 		if(a != NULL && story_has(&a->f, SB_C_A_DST) && strcmp(attempt_host(a).s, attempt_name(a).s) != 0)

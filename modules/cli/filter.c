@@ -74,12 +74,15 @@ struct text short_id(const struct sb_rec *rec)
 }
 
 /** What this event adds: the attempt and its answer, who ended the call, what the script said. */
-static struct text detail(const struct sb_fields *fields)
+static struct text detail(uint16_t type, const struct sb_fields *fields)
 {
 	const struct sb_field *v = fields->f;
 	struct sb_fields a;
 	struct text t = {""};
-	if(v[SB_C_ATTEMPT].col != 0 && sb_fields_read(&a, v[SB_C_ATTEMPT].data, v[SB_C_ATTEMPT].len) == 0) {
+	if(type == SB_CALL_CDR && v[SB_C_ATTEMPTS_TOTAL].col != 0) {
+		uint64_t n = sb_field_u64(&v[SB_C_ATTEMPTS_TOTAL]);
+		SAY(t.s, "%" PRIu64 " %s", n, n == 1 ? "try" : "tries");
+	} else if(v[SB_C_ATTEMPT].col != 0 && sb_fields_read(&a, v[SB_C_ATTEMPT].data, v[SB_C_ATTEMPT].len) == 0) {
 		static const uint8_t who[] = {SB_C_A_TRUNK, SB_C_A_AGENT, SB_C_A_DST};
 		size_t w = 0;
 		while(w < 2 && a.f[who[w]].col == 0)
@@ -114,7 +117,7 @@ void line_print(struct cli *c, const struct sb_rec *rec, const struct sb_fields 
 	if(v[SB_C_FROM_URI].col != 0 || v[SB_C_RURI].col != 0)
 		fprintf(c->out, "%s \xe2\x86\x92 %s  ", text_user(&v[SB_C_FROM_URI]).s,
 				text_user(v[SB_C_RURI].col != 0 ? &v[SB_C_RURI] : &v[SB_C_TO_URI]).s);
-	fprintf(c->out, "%s\n", detail(fields).s);
+	fprintf(c->out, "%s\n", detail(rec->hdr.type, fields).s);
 }
 
 static json_t *column_json(const struct sb_field *f);

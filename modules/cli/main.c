@@ -69,7 +69,7 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 		const char **value;
 		bool *flag;
 	} row[] = {{"--call", &o->call, NULL}, {"--number", &o->number, NULL}, {"--type", &o->type, NULL}, {"--since", &o->since, NULL},
-			{"--last", &o->last, NULL}, {"--all", NULL, &o->all}, {"--json", NULL, &c->json}};
+			{"--last", &o->last, NULL}, {"--all", NULL, &o->all}};
 	memset(o, 0, sizeof(*o));
 	for(int i = 0; i < argc; i++) {
 		size_t r = 0;
@@ -82,7 +82,7 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 				return CLI_USAGE;
 			}
 			o->word[o->words++] = argv[i];
-		} else if(!known || (row[r].flag != &c->json && strstr(allowed, row[r].name) == NULL)) {
+		} else if(!known || strstr(allowed, row[r].name) == NULL) {
 			fprintf(c->err, "signalbox: option %s is not known here. See: signalbox help\n", argv[i]);
 			return CLI_USAGE;
 		} else if(row[r].flag != NULL) {
@@ -121,7 +121,7 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	return unknown_command(c, argv[0]);
 }
 
-/** Takes --dir and --help out of the arguments wherever they stand. @return what is left, or -1 (said) */
+/** Takes --dir and --json out of the arguments wherever they stand. @return what is left, or -1 (said) */
 static int take_common(struct cli *c, int argc, char **argv, const char **dir)
 {
 	int n = 0;
@@ -131,6 +131,8 @@ static int take_common(struct cli *c, int argc, char **argv, const char **dir)
 				return -1;
 		} else if(strncmp(argv[i], "--dir=", 6) == 0) {
 			*dir = argv[i] + 6;
+		} else if(strcmp(argv[i], "--json") == 0) {
+			c->json = true;
 		} else {
 			argv[n++] = argv[i];
 		}

@@ -183,6 +183,8 @@ static void final_answer(struct text *t, const struct story *s, const struct sto
 		SAY(t->s, "cancelled%s", at(a, SB_C_A_ENDED_AT).s);
 	else if(code == 408 && local && story_rang(a))
 		SAY(t->s, "no answer%s", lasted(a).s);
+	else if(code == 408 && local && story_u64(&s->end, SB_C_HANGUP_CODE) >= 476 && story_u64(&s->end, SB_C_HANGUP_CODE) <= 479)
+		SAY(t->s, "not sent");
 	else if(code == 408 && local)
 		SAY(t->s, "no reply%s", lasted(a).s);
 	else if(local)

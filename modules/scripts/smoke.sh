@@ -27,6 +27,7 @@ fi
 }
 [ -n "$system" ] || system=${MODULE_DIR:-$(dirname "$(dpkg -L kamailio 2>/dev/null | grep '/modules/tm\.so$' || echo /)")}
 
+version=$("$bin" -v | sed -n '1s/^version: \(\S* \S*\).*/\1/p')
 stamp=$dir/.loaded
 now=$(cd "$dir" && sha256sum "${@/%/.so}" && "$bin" -v)
 [ "$now" != "$(cat "$stamp" 2>/dev/null)" ] || exit 0
@@ -43,7 +44,7 @@ cfg=$dir/.smoke.cfg
 } >"$cfg"
 
 if ! "$bin" -c -x fm -X fm -f "$cfg" >"$dir/.smoke.log" 2>&1; then
-	echo "The modules were built, but $("$bin" -v | sed -n '1s/^version: //p') refuses to load them:" >&2
+	echo "The modules were built, but $version refuses to load them:" >&2
 	grep -E 'ERROR|CRITICAL' "$dir/.smoke.log" | sed 's/^ *[0-9]*([0-9]*) //' | tail -n 8 >&2 || tail -n 8 "$dir/.smoke.log" >&2
 	! grep -qE 'module version|compile flags' "$dir/.smoke.log" ||
 		echo "They were built from other sources than this kamailio: make distclean and make, or KSR_SRC=… KSR_BIN=… that belong together." >&2
@@ -52,4 +53,4 @@ if ! "$bin" -c -x fm -X fm -f "$cfg" >"$dir/.smoke.log" 2>&1; then
 	exit 1
 fi
 echo "$now" >"$stamp"
-echo "  load       $* load in $("$bin" -v | sed -n '1s/^version: //p')"
+echo "  load       $version loads $*"

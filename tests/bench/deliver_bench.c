@@ -159,7 +159,7 @@ static void directories(char *root, char *state, struct sb_log_cfg *lc)
 		die("cannot make a directory in /dev/shm");
 	snprintf(lc->spool_dir, sizeof(lc->spool_dir), "%s/spool", root);
 	snprintf(lc->journal_dir, sizeof(lc->journal_dir), "%s/journal", root);
-	snprintf(state, 256, "%s/hooks", root);
+	snprintf(state, 300, "%s/hooks", root);
 	mkdir(root, 0700);
 	mkdir(lc->spool_dir, 0700);
 	mkdir(lc->journal_dir, 0700);

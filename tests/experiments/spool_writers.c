@@ -4,7 +4,7 @@
  * and stopped by SIGSTOP at random and replaced; two readers run beside. Each record carries (call, n); a call is written
  * by whichever process holds its lock, as SIP workers do. What must be there is counted in shared memory around each append.
  *
- *   spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED]
+ *   spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED [SEGMENT_BYTES]]
  *
  * Exit status 0: nothing lost, nothing invented, nothing twice, order kept, by three ways of reading.
  */
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -282,6 +283,7 @@ static pid_t spawn(unsigned role)
 		die("fork", errno);
 	if(pid != 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if(role < WRITERS)
 		writer(role);
 	else if(role == MOVER)
@@ -375,9 +377,9 @@ static bool account(unsigned kind, uint64_t begun)
 	return lost == 0 && r->foreign == 0 && r->unordered == 0 && r->records + r->missing == begun;
 }
 
-static void start(const char *spool, const char *journal)
+static void start(const char *spool, const char *journal, uint64_t segment_size)
 {
-	struct sb_log_cfg cfg = {.segment_size = 1 << 20, .spool_limit = 512 << 20, .journal_keep = UINT64_MAX};
+	struct sb_log_cfg cfg = {.segment_size = segment_size, .spool_limit = 512 << 20, .journal_keep = UINT64_MAX};
 	pthread_mutexattr_t attr;
 	char err[1024];
 
@@ -403,11 +405,11 @@ int main(int argc, char **argv)
 	uint64_t begun = 0;
 
 	if(argc < 4) {
-		fprintf(stderr, "usage: spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED]\n");
+		fprintf(stderr, "usage: spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED [SEGMENT_BYTES]]\n");
 		return 2;
 	}
 	uint64_t records = strtoull(argv[1], NULL, 10), seed = argc > 4 ? strtoull(argv[4], NULL, 10) : (uint64_t)getpid();
-	start(argv[2], argv[3]);
+	start(argv[2], argv[3], argc > 5 ? strtoull(argv[5], NULL, 10) : 1 << 20);
 	uint64_t first = shared->current;
 	atomic_store(&truth->wanted, records);
 
@@ -431,8 +433,8 @@ int main(int argc, char **argv)
 	reader(2);
 
 	uint64_t doubts = truth->doubts, acknowledged = begun - doubts;
-	printf("seed %" PRIu64 ": %u writers, %u calls, segments of 1 MB, %.1f s, %.0f records/s\n", seed, WRITERS, CALLS, took,
-			(double)begun / took);
+	printf("seed %" PRIu64 ": %u writers, %u calls, segments of %" PRIu64 " kB, %.1f s, %.0f records/s\n", seed, WRITERS, CALLS,
+			instance.cfg.segment_size >> 10, took, (double)begun / took);
 	printf("killed: %u writers, %u movers; stopped for a while: %u writers\n", harm.writers_killed, harm.movers_killed,
 			harm.writers_stopped);
 	printf("appends that returned: %" PRIu64 "; appends in which the writer was killed: %" PRIu64 "; segments: %" PRIu64

@@ -21,7 +21,7 @@ const A = { type: 'call.answered', state: 'confirmed', inferred: null, answered_
 const INFERRED = { type: 'call.answered', state: 'confirmed', inferred: true };
 const E = (by, more) => ({ type: 'call.ended', state: 'disconnected', 'hangup.by': by, 'hangup.cause': 'bye', ...more });
 const C = (more) => ({ type: 'call.cdr', state: 'disconnected', ...more });
-const ANSWERED = [I, R, A, E('caller', { duration_s: { ge: 0.1 } }), C({ 'hangup.by': 'caller', answered_at: '*', attempts_total: 1, 'attempts.0.code': 200 })];
+const ANSWERED = [I, R, A, E('caller', { duration_s: { ge: 0, le: 10 } }), C({ 'hangup.by': 'caller', answered_at: '*', attempts_total: 1, 'attempts.0.code': 200 })];
 
 // steps
 const invited = async (x) => {
@@ -60,7 +60,7 @@ const BOUNDARIES = {
     after: steps(async (x) => { x.leg.answer(200); await x.call.reply(200); }, acked, callerBye),
     events: [I, R, A, E('caller', { 'ack.received': true }), C()],
   },
-  ack_relayed: { before: steps(invited, ringing, answered, acked), after: calleeBye, events: [I, R, A, E('callee', { duration_s: { ge: 0.1 } }), C({ 'hangup.by': 'callee' })] },
+  ack_relayed: { before: steps(invited, ringing, answered, acked), after: calleeBye, events: [I, R, A, E('callee', { duration_s: { ge: 0.03 } }), C({ 'hangup.by': 'callee' })] },
   bye_sent_while_down_and_again: {
     before: steps(invited, ringing, answered, acked), down: async (x) => { x.call.bye(); },
     after: async (x) => {

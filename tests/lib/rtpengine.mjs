@@ -11,7 +11,7 @@ export class Rtpengine {
     const r = new Rtpengine();
     r.port = port;
     r.proc = new Proc('rtpengine', ['--config-file=none', '--foreground', '--log-stderr', '--log-level=4', '--table=-1', '--interface=127.0.0.1',
-      `--listen-ng=127.0.0.1:${port}`, `--port-min=${min}`, `--port-max=${max}`, '--num-threads=2', '--timeout=120', '--delete-delay=10'],
+      `--listen-ng=127.0.0.1:${port}`, `--port-min=${min}`, `--port-max=${max}`, '--num-threads=2', '--timeout=120', '--delete-delay=0'],
     { log: path.join(dir, 'rtpengine.log'), keep });
     r.ng = new Ng(port);
     const early = r.proc.done.then(() => { throw new Error(`rtpengine did not start:\n${r.proc.tail()}`); });

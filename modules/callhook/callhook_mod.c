@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* callhook: who must know? Tables and life cycle. */
+#include "hook.h"
+
+#include <errno.h>
+
+#include "core/kemi.h"
+#include "core/mem/shm_mem.h"
+#include "core/mod_fix.h"
+
+MODULE_VERSION
+
+#define MIB (1024ull * 1024)
+
+struct hook_params hook_params = {
+		.db_url = "sqlite:///var/lib/signalbox/signalbox.db",
+		.db_table = "callhook_endpoint",
+		.state_dir = "/var/lib/signalbox/hooks",
+		.retry_schedule = SB_SCHEDULE_DEFAULT,
+		.jitter = 20,
+		.connect_timeout_ms = 3000,
+		.timeout_ms = 10000,
+		.window = 1024,
+		.probe_max = 60,
+		.pending_max = 100000,
+		.dead_max = 100000,
+		.deliveries_limit = 256,
+};
+struct sb_deliver_cfg hook_cfg;
+callstate_api_t hook_callstate;
+
+static const struct bound
+{
+	const char *name;
+	int *value;
+	int min, max;
+} bounds[] = {
+		{"jitter", &hook_params.jitter, 0, 90},
+		{"connect_timeout_ms", &hook_params.connect_timeout_ms, 10, 60000},
+		{"timeout_ms", &hook_params.timeout_ms, 100, 300000},
+		{"window", &hook_params.window, 1, 65536},
+		{"probe_max", &hook_params.probe_max, 1, 3600},
+		{"pending_max", &hook_params.pending_max, 1, 10000000},
+		{"dead_max", &hook_params.dead_max, 1, 10000000},
+		{"deliveries_limit", &hook_params.deliveries_limit, 1, 65536},
+};
+
+static bool text_ok(const char *name, const char *value, size_t room)
+{
+	if(value != NULL && value[0] != '\0' && strlen(value) < room)
+		return true;
+	LM_ERR("modparam(\"callhook\", \"%s\", \"%s\"): must be 1 to %zu characters\n", name, value != NULL ? value : "", room - 1);
+	return false;
+}
+
+static bool params_ok(void)
+{
+	char err[256];
+	bool ok = true;
+
+	for(size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+		const struct bound *b = &bounds[i];
+		if(*b->value >= b->min && *b->value <= b->max)
+			continue;
+		LM_ERR("modparam(\"callhook\", \"%s\", %d): must be %d to %d\n", b->name, *b->value, b->min, b->max);
+		ok = false;
+	}
+	if(sb_schedule_parse(&hook_cfg.schedule, hook_params.retry_schedule, (unsigned)(ok ? hook_params.jitter : 0), err, sizeof(err)) != 0) {
+		LM_ERR("modparam(\"callhook\", \"retry_schedule\", …): %s\n", err);
+		ok = false;
+	}
+	ok = text_ok("db_url", hook_params.db_url, 256) && ok;
+	ok = text_ok("db_table", hook_params.db_table, 64) && ok;
+	return text_ok("state_dir", hook_params.state_dir, SB_LOG_PATH - 32) && ok;
+}
+
+static void say(enum sb_deliver_level level, const char *text)
+{
+	if(level == SB_DELIVER_ERROR)
+		LM_ERR("%s\n", text);
+	else if(level == SB_DELIVER_WARNING)
+		LM_WARN("%s\n", text);
+	else
+		LM_NOTICE("%s\n", text);
+}
+
+static int prepare_delivery(void)
+{
+	char err[1024];
+
+	hook_cfg.log = hook_callstate.log;
+	hook_cfg.state_dir = hook_params.state_dir;
+	hook_cfg.connect_timeout_ms = (unsigned)hook_params.connect_timeout_ms;
+	hook_cfg.timeout_ms = (unsigned)hook_params.timeout_ms;
+	hook_cfg.probe_max_s = (unsigned)hook_params.probe_max;
+	hook_cfg.window = (uint32_t)hook_params.window;
+	hook_cfg.pending_max = (uint64_t)hook_params.pending_max;
+	hook_cfg.dead_max = (uint64_t)hook_params.dead_max;
+	hook_cfg.deliveries_limit = (uint64_t)hook_params.deliveries_limit * MIB;
+	hook_cfg.say = say;
+	hook_cfg.status = shm_malloc(sb_deliver_status_size(hook_cfg.count));
+	if(hook_cfg.status == NULL) {
+		SHM_MEM_ERROR;
+		return -1;
+	}
+	memset(hook_cfg.status, 0, sb_deliver_status_size(hook_cfg.count));
+	hook_cfg.status->endpoints = hook_cfg.count;
+	if(sb_deliver_prepare(&hook_cfg, err, sizeof(err)) != 0) {
+		LM_ERR("%s\n", err);
+		return -1;
+	}
+	hook_cfg.sink = sb_log_sink(hook_cfg.log->sh, "callhook");
+	if(hook_cfg.sink < 0) {
+		LM_ERR("the log has no place for another sink: at most %u\n", SB_LOG_SINKS);
+		return -1;
+	}
+	return hook_proc_register();
+}
+
+static int mod_init(void)
+{
+	struct sb_endpoint *endpoints = NULL;
+
+	if(!params_ok() || callstate_load_api(&hook_callstate) < 0)
+		return -1;
+	if(hook_db_endpoints(&endpoints, &hook_cfg.count) < 0)
+		return -1;
+	hook_cfg.endpoints = endpoints;
+	if(hook_rpc_init() < 0 || hook_stats_init() < 0)
+		return -1;
+	if(hook_cfg.count > 0)
+		return prepare_delivery();
+	LM_NOTICE("table %s has no endpoint: no webhook is sent\n", hook_params.db_table);
+	return 0;
+}
+
+static int child_init(int rank)
+{
+	if(rank == PROC_MAIN && hook_cfg.count > 0)
+		return hook_proc_fork();
+	return 0;
+}
+
+static int ki_emit(struct sip_msg *msg, str *type, str *text)
+{
+	int err = hook_callstate.emit(msg, type, text);
+
+	switch(err) {
+		case 0:
+			return 1;
+		case -ENOENT:
+			LM_DBG("callhook_emit: no call for this message\n");
+			return -1;
+		case -EINVAL:
+			LM_ERR("callhook_emit(\"%.*s\", …): a type is custom. and 1 to 57 characters of a-z 0-9 . _ -\n", type->len, type->s);
+			return -2;
+		default:
+			LM_WARN("callhook_emit(\"%.*s\", …): not written: %s\n", type->len, type->s, strerror(-err));
+			return -3;
+	}
+}
+
+static int w_emit(struct sip_msg *msg, char *type, char *text)
+{
+	str t, x;
+
+	if(fixup_get_svalue(msg, (gparam_t *)type, &t) < 0 || fixup_get_svalue(msg, (gparam_t *)text, &x) < 0) {
+		LM_ERR("callhook_emit: a parameter has no value\n");
+		return -2;
+	}
+	return ki_emit(msg, &t, &x);
+}
+
+static cmd_export_t cmds[] = {
+		{"callhook_emit", w_emit, 2, fixup_spve_spve, fixup_free_spve_spve, ANY_ROUTE},
+		{0, 0, 0, 0, 0, 0},
+};
+
+static param_export_t params[] = {
+		{"db_url", PARAM_STRING, &hook_params.db_url},
+		{"db_table", PARAM_STRING, &hook_params.db_table},
+		{"state_dir", PARAM_STRING, &hook_params.state_dir},
+		{"retry_schedule", PARAM_STRING, &hook_params.retry_schedule},
+		{"jitter", PARAM_INT, &hook_params.jitter},
+		{"connect_timeout_ms", PARAM_INT, &hook_params.connect_timeout_ms},
+		{"timeout_ms", PARAM_INT, &hook_params.timeout_ms},
+		{"window", PARAM_INT, &hook_params.window},
+		{"probe_max", PARAM_INT, &hook_params.probe_max},
+		{"pending_max", PARAM_INT, &hook_params.pending_max},
+		{"dead_max", PARAM_INT, &hook_params.dead_max},
+		{"deliveries_limit", PARAM_INT, &hook_params.deliveries_limit},
+		{0, 0, 0},
+};
+
+struct module_exports exports = {
+		.name = "callhook",
+		.dlflags = DEFAULT_DLFLAGS,
+		.cmds = cmds,
+		.params = params,
+		.init_mod_f = mod_init,
+		.init_child_f = child_init,
+};
+
+static sr_kemi_t kemi[] = {
+		{str_init("callhook"), str_init("emit"), SR_KEMIP_INT, ki_emit,
+				{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE, SR_KEMIP_NONE}},
+		{{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}},
+};
+
+int mod_register(char *path, int *dlflags, void *p1, void *p2)
+{
+	sr_kemi_modules_add(kemi);
+	return 0;
+}

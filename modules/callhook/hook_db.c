@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The endpoints, from the database: read once, at start. */
+#include "hook.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "lib/srdb1/db.h"
+
+#define CELL 1200
+
+struct load
+{
+	db_func_t dbf;
+	db1_con_t *con;
+	char url[256]; /* db_url without its password */
+};
+
+static str columns[SB_EP_COLUMNS];
+
+/* scheme://user:password@host/db with the password left out */
+static void url_shown(char *out, size_t room, const char *url)
+{
+	const char *user = strstr(url, "://"), *at = strrchr(url, '@'), *colon;
+
+	colon = user != NULL ? strchr(user + 3, ':') : NULL;
+	if(at == NULL || colon == NULL || colon > at)
+		snprintf(out, room, "%s", url);
+	else
+		snprintf(out, room, "%.*s:***%s", (int)(colon - url), url, at);
+}
+
+static const char *mend(void)
+{
+	static char text[700];
+
+	if(strncmp(hook_params.db_url, "sqlite://", 9) == 0)
+		snprintf(text, sizeof(text), "sqlite3 %.500s < callhook-create.sql (the file is in db/sqlite of Signalbox)",
+				hook_params.db_url + 9);
+	else
+		snprintf(text, sizeof(text), "make the table as callhook-create.sql does (in db/sqlite of Signalbox)");
+	return text;
+}
+
+/* db_sqlite makes a file that is not there: an empty database would hide a wrong path. */
+static int file_there(const struct load *l)
+{
+	const char *path = hook_params.db_url + 9;
+
+	if(strncmp(hook_params.db_url, "sqlite://", 9) != 0 || access(path, R_OK | W_OK) == 0)
+		return 0;
+	LM_ERR("db_url %s: the file %s cannot be used: %s; expected a database that the user Kamailio runs as can read and write; "
+		   "to make it: %s\n",
+			l->url, path, strerror(errno), mend());
+	return -1;
+}
+
+static int connect_db(struct load *l)
+{
+	str url = {hook_params.db_url, (int)strlen(hook_params.db_url)};
+
+	if(db_bind_mod(&url, &l->dbf) < 0) {
+		LM_ERR("db_url %s: no module for this database is loaded; expected loadmodule \"db_sqlite.so\" (or the one for your "
+			   "database) before callhook.so\n",
+				l->url);
+		return -1;
+	}
+	if(!DB_CAPABILITY(l->dbf, DB_CAP_QUERY)) {
+		LM_ERR("db_url %s: this database module cannot query; use one that can, like db_sqlite\n", l->url);
+		return -1;
+	}
+	if(file_there(l) < 0)
+		return -1;
+	l->con = l->dbf.init(&url);
+	if(l->con == NULL) {
+		LM_ERR("db_url %s: the database cannot be reached (what it said is in the lines above); check host, user and password, "
+			   "and that it runs\n",
+				l->url);
+		return -1;
+	}
+	return 0;
+}
+
+static int check_version(struct load *l)
+{
+	str table = {hook_params.db_table, (int)strlen(hook_params.db_table)};
+	int found = db_table_version(&l->dbf, l->con, &table);
+
+	if(found == HOOK_TABLE_VERSION)
+		return 0;
+	if(found < 0)
+		LM_ERR("db_url %s: the table version cannot be read, so that nothing is known of %s; expected version %d; to make both: "
+			   "%s\n",
+				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
+	else if(found == 0)
+		LM_ERR("db_url %s: no version of table %s was found in the table version; expected %d; to make it: %s\n", l->url,
+				hook_params.db_table, HOOK_TABLE_VERSION, mend());
+	else
+		LM_ERR("db_url %s: table %s has version %d; expected %d: %s\n", l->url, hook_params.db_table, found, HOOK_TABLE_VERSION,
+				found > HOOK_TABLE_VERSION ? "use the Signalbox that made it, or make the table anew (callhook-create.sql)"
+										   : mend());
+	return -1;
+}
+
+/* A value as text, NUL-terminated; a NUL inside becomes a character that no column accepts. */
+static const char *cell(const db_val_t *v, char buf[CELL])
+{
+	const char *s = NULL;
+	size_t len = 0;
+
+	if(VAL_NULL(v))
+		return NULL;
+	switch(VAL_TYPE(v)) {
+		case DB1_INT:
+			snprintf(buf, CELL, "%d", VAL_INT(v));
+			return buf;
+		case DB1_BIGINT:
+			snprintf(buf, CELL, "%lld", VAL_BIGINT(v));
+			return buf;
+		case DB1_UINT:
+			snprintf(buf, CELL, "%u", VAL_UINT(v));
+			return buf;
+		case DB1_DOUBLE:
+			snprintf(buf, CELL, "%g", VAL_DOUBLE(v));
+			return buf;
+		case DB1_STRING:
+			s = VAL_STRING(v);
+			len = s != NULL ? strlen(s) : 0;
+			break;
+		case DB1_STR:
+			s = VAL_STR(v).s;
+			len = (size_t)VAL_STR(v).len;
+			break;
+		case DB1_BLOB:
+			s = VAL_BLOB(v).s;
+			len = (size_t)VAL_BLOB(v).len;
+			break;
+		default:
+			snprintf(buf, CELL, "(type %d)", VAL_TYPE(v));
+			return buf;
+	}
+	if(len >= CELL)
+		len = CELL - 1;
+	for(size_t i = 0; i < len; i++)
+		buf[i] = s[i] != '\0' ? s[i] : '\x01';
+	buf[len] = '\0';
+	return buf;
+}
+
+static void bad_row(const char *sentence, void *arg)
+{
+	(*(int *)arg)++;
+	LM_ERR("%s\n", sentence);
+}
+
+static int take_rows(const db1_res_t *res, struct sb_endpoint *out)
+{
+	static char buf[SB_EP_COLUMNS][CELL];
+	int bad = 0;
+
+	for(int i = 0; i < RES_ROW_N(res); i++) {
+		struct sb_endpoint_row row;
+
+		for(int c = 0; c < SB_EP_COLUMNS; c++)
+			row.col[c] = cell(&ROW_VALUES(&RES_ROWS(res)[i])[c], buf[c]);
+		if(sb_endpoint_from_row(&out[i], hook_params.db_table, &row, bad_row, &bad) != 0)
+			continue;
+		for(int k = 0; k < i; k++) {
+			if(strcmp(out[k].id, out[i].id) == 0) {
+				LM_ERR("table %s, row id=\"%s\": two rows have this id; right would be: one\n", hook_params.db_table, out[i].id);
+				bad++;
+			}
+		}
+	}
+	if(bad == 0)
+		return 0;
+	LM_ERR("%d wrong values in table %s of %s: correct them with UPDATE %s SET column = value WHERE id = '...', then start again\n",
+			bad, hook_params.db_table, hook_params.db_url[0] != '\0' ? "the database" : "", hook_params.db_table);
+	return -1;
+}
+
+static int read_table(struct load *l, struct sb_endpoint **out, unsigned *count)
+{
+	str table = {hook_params.db_table, (int)strlen(hook_params.db_table)};
+	db_key_t keys[SB_EP_COLUMNS];
+	db1_res_t *res = NULL;
+	int err = -1;
+
+	for(int c = 0; c < SB_EP_COLUMNS; c++) {
+		columns[c].s = (char *)sb_endpoint_col_name((enum sb_endpoint_col)c);
+		columns[c].len = (int)strlen(columns[c].s);
+		keys[c] = &columns[c];
+	}
+	if(l->dbf.use_table(l->con, &table) < 0 || l->dbf.query(l->con, NULL, NULL, NULL, keys, 0, SB_EP_COLUMNS, &columns[SB_EP_id], &res) < 0
+			|| res == NULL) {
+		LM_ERR("db_url %s: table %s cannot be read (what the database said is in the lines above); expected the columns of "
+			   "version %d; to make it: %s\n",
+				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
+		return -1;
+	}
+	if(RES_ROW_N(res) > HOOK_ENDPOINTS_MAX) {
+		LM_ERR("table %s has %d rows; at most %d are possible\n", hook_params.db_table, RES_ROW_N(res), HOOK_ENDPOINTS_MAX);
+		goto out;
+	}
+	*out = calloc(RES_ROW_N(res) > 0 ? (size_t)RES_ROW_N(res) : 1, sizeof(**out));
+	if(*out == NULL) {
+		LM_ERR("out of memory\n");
+		goto out;
+	}
+	*count = (unsigned)RES_ROW_N(res);
+	err = take_rows(res, *out);
+out:
+	l->dbf.free_result(l->con, res);
+	return err;
+}
+
+int hook_db_endpoints(struct sb_endpoint **out, unsigned *count)
+{
+	struct load l = {0};
+	int err;
+
+	url_shown(l.url, sizeof(l.url), hook_params.db_url);
+	err = connect_db(&l);
+	if(err == 0)
+		err = check_version(&l);
+	if(err == 0)
+		err = read_table(&l, out, count);
+	if(l.con != NULL)
+		l.dbf.close(l.con);
+	return err;
+}
