@@ -32,7 +32,7 @@ export const groups = {
   'Answered and ended': ['answered-caller-hangs-up', 'answered-callee-hangs-up', 'hangup-reason-q850', 'answered-operator-ends-it', 'answered-maximum-duration'],
   'Not answered': ['cancelled-while-ringing', 'cancelled-before-any-reply', 'busy', 'declined', 'not-found', 'unavailable', 'service-unavailable', 'no-answer', 'no-response', 'closed-port', 'send-error'],
   'Early media': ['early-media-then-answer', 'ringing-then-early-media'],
-  'Inside the call': ['held-and-resumed-by-caller', 'held-and-resumed-by-callee', 'hold-refused', 'video-added', 'session-refresh'],
+  'Inside the call': ['held-and-resumed-by-caller', 'held-and-resumed-by-callee', 'held-by-both-sides', 'held-with-address-zero', 'held-with-update', 'hold-refused', 'video-added', 'session-refresh'],
   'Several targets': ['parallel-fork', 'parallel-fork-none-answers', 'two-answers-from-a-fork', 'three-targets-in-turn', 'three-targets-none-answers', 'challenged-then-answered', 'challenged-and-given-up'],
   'Lost and repeated messages': ['retransmitted-invite', 'retransmitted-200', 'retransmitted-bye', 'lost-ack', 'bye-never-comes'],
   'Messages that cross': ['caller-hangs-up-at-once', 'callee-hangs-up-at-once', 'answer-crosses-cancel', 'late-200-after-cancel'],

@@ -56,17 +56,56 @@ static int file_there(const struct load *l)
 	return -1;
 }
 
+/*
+ * What db_bind_mod() and db_table_version() do. In 5.6 they are in a shared library of Kamailio's, in 6.1 in the binary:
+ * a module that asks the database module itself needs neither and loads everywhere.
+ */
+static int bind_module(db_func_t *dbf)
+{
+	size_t n = strcspn(hook_params.db_url, ":");
+	db_bind_api_f bind;
+	char name[64];
+
+	if(n == 0 || n > sizeof(name) - 4)
+		return -1;
+	snprintf(name, sizeof(name), "db_%.*s", (int)n, hook_params.db_url);
+	if(find_module_by_name(name) == NULL)
+		return -1;
+	bind = (db_bind_api_f)find_mod_export(name, "db_bind_api", 0, 0);
+	return bind != NULL ? bind(dbf) : -1;
+}
+
+/* @return the version, 0 (no row) or -1 */
+static int table_version(struct load *l, str *table)
+{
+	str version = str_init("version"), name = str_init("table_name"), number = str_init("table_version");
+	db_key_t key[] = {&name}, col[] = {&number};
+	db_val_t is[1] = {{.type = DB1_STR}};
+	db1_res_t *res = NULL;
+	int found = 0;
+
+	is[0].val.str_val = *table;
+	if(l->dbf.use_table(l->con, &version) < 0 || l->dbf.query(l->con, key, NULL, is, col, 1, 1, NULL, &res) < 0 || res == NULL)
+		return -1;
+	if(RES_ROW_N(res) > 0 && !VAL_NULL(ROW_VALUES(RES_ROWS(res)))) {
+		const db_val_t *v = ROW_VALUES(RES_ROWS(res));
+		found = VAL_TYPE(v) == DB1_BIGINT ? (int)VAL_BIGINT(v) : VAL_INT(v);
+	}
+	l->dbf.free_result(l->con, res);
+	return found;
+}
+
 static int connect_db(struct load *l)
 {
 	str url = {hook_params.db_url, (int)strlen(hook_params.db_url)};
 
-	if(db_bind_mod(&url, &l->dbf) < 0) {
+	if(bind_module(&l->dbf) < 0) {
 		LM_ERR("db_url %s: no module for this database is loaded; expected loadmodule \"db_sqlite.so\" (or the one for your "
 			   "database) before callhook.so\n",
 				l->url);
 		return -1;
 	}
-	if(!DB_CAPABILITY(l->dbf, DB_CAP_QUERY)) {
+	if(l->dbf.use_table == NULL || l->dbf.init == NULL || l->dbf.close == NULL || l->dbf.query == NULL || l->dbf.free_result == NULL) {
 		LM_ERR("db_url %s: this database module cannot query; use one that can, like db_sqlite\n", l->url);
 		return -1;
 	}
@@ -85,7 +124,7 @@ static int connect_db(struct load *l)
 static int check_version(struct load *l)
 {
 	str table = {hook_params.db_table, (int)strlen(hook_params.db_table)};
-	int found = db_table_version(&l->dbf, l->con, &table);
+	int found = table_version(l, &table);
 
 	if(found == HOOK_TABLE_VERSION)
 		return 0;
@@ -175,8 +214,8 @@ static int take_rows(const db1_res_t *res, struct sb_endpoint *out)
 	}
 	if(bad == 0)
 		return 0;
-	LM_ERR("%d wrong values in table %s of %s: correct them with UPDATE %s SET column = value WHERE id = '...', then start again\n",
-			bad, hook_params.db_table, hook_params.db_url[0] != '\0' ? "the database" : "", hook_params.db_table);
+	LM_ERR("%d wrong values in table %s: correct them with UPDATE %s SET column = value WHERE id = '...', then start again\n", bad,
+			hook_params.db_table, hook_params.db_table);
 	return -1;
 }
 

@@ -15,7 +15,7 @@
 #include "core/call.h"
 #include "core/machine.h"
 #include "core/record.h"
-#include "compat.h"
+#include "core/rpc.h"
 
 #define CS_BUCKETS 2048u
 #define CS_CHUNK 64u /* calls allocated at a time */
@@ -68,7 +68,11 @@ void cs_unlock(uint64_t hash);
 struct cs_call *cs_find_locked(uint64_t hash, const str *call_id, const str *from_tag);
 /** Unlinks and frees; still locked afterwards. */
 void cs_free_locked(struct cs_call *c);
-/** A name that outlives the record: cs_get() gives NULL once it is reused. */
+/** A name that outlives the record: cs_get() gives NULL once it is reused. Bits: generation 32, side 1 (cs_end.c),
+ * transaction 7 (cs_tm.c), index + 1 24. */
+#define CS_REF_INDEX 0xffffffu
+#define CS_REF_TXN 24
+#define CS_TXN_MASK 0x7fu
 uint64_t cs_ref(const struct cs_call *c);
 /** Locked, or NULL (not locked). */
 struct cs_call *cs_get(uint64_t ref);

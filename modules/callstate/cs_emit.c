@@ -58,7 +58,7 @@ void cs_context(struct cs_ctx *x, struct sip_msg *msg)
 	}
 }
 
-static void count(uint16_t type)
+static void count(uint16_t type, bool inferred)
 {
 	switch(type) {
 		case SB_CALL_INITIATED:
@@ -66,6 +66,7 @@ static void count(uint16_t type)
 			break;
 		case SB_CALL_ANSWERED:
 			cs_sh->n.answered++;
+			cs_sh->n.inferred += inferred;
 			break;
 		case SB_CALL_FAILED:
 			cs_sh->n.failed++;
@@ -85,7 +86,7 @@ void cs_emit(struct cs_call *c, uint16_t type, const struct cs_attempt *a, const
 	int class = sb_type_shed(type);
 
 	if(numbered)
-		count(type);
+		count(type, x->inferred);
 	if(sb_log_would_shed(&cs_log, class)) {
 		cs_sh->log.shed[class]++;
 		cs_sh->n.lost++;

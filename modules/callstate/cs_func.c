@@ -39,8 +39,13 @@ static int set_limit(struct cs_call *c, const str *value)
 	if(str2int(&v, &seconds) < 0)
 		return -EINVAL;
 	c->max_duration = seconds;
-	if(cs_answered(c))
+	if(cs_answered(c)) {
+		struct cs_ctx x;
+
+		cs_context(&x, NULL);
 		c->deadline = seconds ? c->mono_answer + seconds * 1000000ull : 0;
+		cs_emit(c, SB_X_DIALOG, NULL, &x);
+	}
 	return 0;
 }
 

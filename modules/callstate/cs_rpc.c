@@ -139,8 +139,9 @@ static void add_attributes(struct view *w, const struct cs_call *c)
 
 static void too_much(rpc_t *rpc, void *ctx)
 {
-	rpc->fault(ctx, 500, "The reply is larger than this transport's buffer: ask for fewer calls (callstate.calls LIMIT), "
-						 "or raise ctl's binrpc_max_body_size and binrpc_struct_max_body_size");
+	rpc->fault(ctx, 500,
+			"The reply is larger than this transport's buffer: ask for fewer calls (callstate.calls LIMIT), "
+			"or raise ctl's binrpc_max_body_size and binrpc_struct_max_body_size");
 }
 
 /** @return the number of that state, or -1 and a fault that names all */
@@ -155,7 +156,8 @@ static int state_of(rpc_t *rpc, void *ctx, const str *name)
 			return (int)i;
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", n > 0 ? ", " : "", s);
 	}
-	rpc->fault(ctx, 400, "No state is called \"%.*s\"; the states are: %s", name->len > 40 ? 40 : name->len, name->s, known);
+	rpc->fault(ctx, 400, "No state is called \"%.*s\"; the states are: %s", name->len > 40 ? 40 : name->len, name->s,
+			known);
 	return -1;
 }
 
@@ -355,7 +357,8 @@ static void rpc_journal(rpc_t *rpc, void *ctx)
 }
 
 static const char *doc_calls[] = {"Lists calls: callstate.calls [LIMIT] [STATE]", NULL};
-static const char *doc_call[] = {"Everything about one call: callstate.call ID; ID is the call's id or its SIP Call-ID", NULL};
+static const char *doc_call[] = {
+		"Everything about one call: callstate.call ID; ID is the call's id or its SIP Call-ID", NULL};
 static const char *doc_end[] = {"Ends a call with a BYE to both sides, or a CANCEL: callstate.end ID [REASON]", NULL};
 static const char *doc_stats[] = {"The statistics of callstate", NULL};
 static const char *doc_journal[] = {"How the log does: spool, journal, what was shed, alarm, sinks", NULL};

@@ -56,27 +56,27 @@ static uint64_t shed(void)
 }
 
 /* X(name, value): the reference in docs/callstate.md is checked against these rows. */
-#define CS_STATS(X)                                            \
-	X(calls_active, active())                                  \
-	X(calls_in_setup, in_setup())                              \
-	X(calls_kept, cs_sh->n.active)                             \
-	X(calls_max, cs_sh->max)                                   \
-	X(calls_total, cs_sh->n.calls)                             \
-	X(calls_answered, cs_sh->n.answered)                       \
-	X(calls_failed, cs_sh->n.failed)                           \
-	X(calls_timeout, cs_sh->n.timeouts)                        \
-	X(calls_restored, cs_sh->n.restored)                       \
-	X(calls_inferred, cs_sh->n.inferred)                       \
-	X(calls_untracked, cs_sh->n.untracked)                     \
-	X(events_written, cs_sh->n.events)                         \
-	X(events_lost, cs_sh->n.lost)                              \
-	X(events_shed, shed())                                     \
-	X(log_spool_bytes, cs_sh->log.spool_bytes)                 \
-	X(log_journal_bytes, cs_sh->log.journal_bytes)             \
-	X(log_journal_lag, cs_journal_lag())                       \
-	X(log_journal_errno, llabs(cs_sh->log.journal_errno))      \
-	X(log_write_errors, cs_sh->log.failed)                     \
-	X(log_damaged, cs_sh->log.damaged)                         \
+#define CS_STATS(X)                                       \
+	X(calls_active, active())                             \
+	X(calls_in_setup, in_setup())                         \
+	X(calls_kept, cs_sh->n.active)                        \
+	X(calls_max, cs_sh->max)                              \
+	X(calls_total, cs_sh->n.calls)                        \
+	X(calls_answered, cs_sh->n.answered)                  \
+	X(calls_failed, cs_sh->n.failed)                      \
+	X(calls_timeout, cs_sh->n.timeouts)                   \
+	X(calls_restored, cs_sh->n.restored)                  \
+	X(calls_inferred, cs_sh->n.inferred)                  \
+	X(calls_untracked, cs_sh->n.untracked)                \
+	X(events_written, cs_sh->n.events)                    \
+	X(events_lost, cs_sh->n.lost)                         \
+	X(events_shed, shed())                                \
+	X(log_spool_bytes, cs_sh->log.spool_bytes)            \
+	X(log_journal_bytes, cs_sh->log.journal_bytes)        \
+	X(log_journal_lag, cs_journal_lag())                  \
+	X(log_journal_errno, llabs(cs_sh->log.journal_errno)) \
+	X(log_write_errors, cs_sh->log.failed)                \
+	X(log_damaged, cs_sh->log.damaged)                    \
 	X(log_dropped_segments, cs_sh->log.dropped_segments)
 
 #define X(name, value)                     \
@@ -130,16 +130,16 @@ bool cs_journal_alarm(char *text, size_t size, uint64_t now)
 
 	text[0] = '\0';
 	if(error != 0)
-		snprintf(text, size, "the journal in %s cannot be written: %s; events wait in the spool, %u %% full", cfg->journal_dir,
-				strerror(error), spool);
+		snprintf(text, size, "the journal in %s cannot be written: %s; events wait in the spool, %u %% full",
+				cfg->journal_dir, strerror(error), spool);
 	else if(spool >= 75)
-		snprintf(text, size, "the spool in %s is %u %% full; see whether the disk of %s keeps up", cfg->spool_dir, spool,
-				cfg->journal_dir);
+		snprintf(text, size, "the spool in %s is %u %% full; see whether the disk of %s keeps up", cfg->spool_dir,
+				spool, cfg->journal_dir);
 	else if(lag > 0 && synced != 0 && now > synced + SYNC_LATE_US)
 		snprintf(text, size, "nothing was synced to %s for %llu s; see whether its disk stalls", cfg->journal_dir,
 				(unsigned long long)((now - synced) / 1000000));
 	else if(journal >= 80)
-		snprintf(text, size, "the journal in %s is %u %% full; the sink that is furthest behind is %s", cfg->journal_dir,
-				journal, slowest_sink());
+		snprintf(text, size, "the journal in %s is %u %% full; the sink that is furthest behind is %s",
+				cfg->journal_dir, journal, slowest_sink());
 	return text[0] != '\0';
 }

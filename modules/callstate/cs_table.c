@@ -151,7 +151,7 @@ uint64_t cs_ref(const struct cs_call *c)
 
 struct cs_call *cs_get(uint64_t ref)
 {
-	uint32_t i = (uint32_t)ref - 1, gen = (uint32_t)(ref >> 32);
+	uint32_t i = ((uint32_t)ref & CS_REF_INDEX) - 1, gen = (uint32_t)(ref >> 32);
 	struct cs_call *c;
 	uint64_t hash;
 

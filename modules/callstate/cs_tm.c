@@ -11,20 +11,26 @@
 
 #define INVITE_CALLBACKS                                                                                        \
 	(TMCB_REQUEST_FWDED | TMCB_RESPONSE_IN | TMCB_RESPONSE_FWDED | TMCB_RESPONSE_READY | TMCB_E2ECANCEL_IN \
-			| TMCB_DESTROY)
+			| TMCB_ON_BRANCH_FAILURE | TMCB_DESTROY)
 
 struct tm_binds cs_tm;
 
 static struct cs_msgbuf buf; /* of this process; used between the entry and the exit of one callback */
 
-static void *param_of(uint64_t ref)
+static void *param_of(const struct cs_call *c)
 {
-	return (void *)(uintptr_t)ref;
+	return (void *)(uintptr_t)(cs_ref(c) | (uint64_t)c->txn << CS_REF_TXN);
 }
 
-static uint64_t ref_of(struct tmcb_params *ps)
+/* The call of a transaction, locked; NULL if it is gone, or goes on in a newer transaction. */
+static struct cs_call *call_of(uint64_t ref)
 {
-	return (uint64_t)(uintptr_t)*ps->param;
+	struct cs_call *c = cs_get(ref);
+
+	if(c == NULL || c->txn == (ref >> CS_REF_TXN & CS_TXN_MASK))
+		return c;
+	cs_unlock(c->hash);
+	return NULL;
 }
 
 static void on_forwarded(struct cell *t, struct tmcb_params *ps, uint64_t ref)
@@ -34,7 +40,7 @@ static void on_forwarded(struct cell *t, struct tmcb_params *ps, uint64_t ref)
 	str *uri = GET_RURI(ps->req);
 
 	cs_context(&x, ps->req);
-	c = cs_get(ref);
+	c = call_of(ref);
 	if(c == NULL)
 		return;
 	cs_on_attempt(c, (unsigned)t->nr_of_outgoings, cs_span_of(*uri), &x);
@@ -55,10 +61,27 @@ static void on_branch_reply(struct tmcb_params *ps, uint64_t ref)
 		return;
 	cs_context(&x, ps->rpl);
 	cs_msg_reply(&buf, ps->rpl, ps->code);
-	c = cs_get(ref);
+	c = call_of(ref);
 	if(c == NULL)
 		return;
 	cs_on_branch_final(c, (unsigned)cs_tm.t_gett_branch(), &buf.m, &x);
+	cs_unlock(c->hash);
+}
+
+/* A branch that a timer ended, also while others ring. */
+static void on_branch_failure(struct tmcb_params *ps, uint64_t ref)
+{
+	struct cs_msg m = {.local = true, .code = (uint16_t)ps->code};
+	struct cs_ctx x;
+	struct cs_call *c;
+
+	if(ps->rpl != FAKED_REPLY || ps->code < 300)
+		return;
+	cs_context(&x, NULL);
+	c = call_of(ref);
+	if(c == NULL)
+		return;
+	cs_on_branch_final(c, (unsigned)cs_tm.t_gett_branch(), &m, &x);
 	cs_unlock(c->hash);
 }
 
@@ -71,7 +94,7 @@ static void on_relayed(struct tmcb_params *ps, uint64_t ref)
 		return;
 	cs_context(&x, ps->rpl);
 	cs_msg_reply(&buf, ps->rpl, ps->code);
-	c = cs_get(ref);
+	c = call_of(ref);
 	if(c == NULL)
 		return;
 	cs_on_reply(c, (unsigned)cs_tm.t_gett_branch(), &buf.m, &x);
@@ -81,7 +104,7 @@ static void on_relayed(struct tmcb_params *ps, uint64_t ref)
 }
 
 /* Branches whose end no callback told: timers and send errors. */
-static void reconcile(struct cs_call *c, struct cell *t, const struct cs_ctx *x)
+static void reconcile(struct cs_call *c, struct cell *t, int code, const struct cs_ctx *x)
 {
 	char dst[80];
 
@@ -91,6 +114,8 @@ static void reconcile(struct cs_call *c, struct cell *t, const struct cs_ctx *x)
 
 		if(u->last_received < 300)
 			continue;
+		if(code == 477 && i == t->nr_of_outgoings - 1)
+			m.code = 477;
 		if(u->request.buffer && u->request.dst.send_sock)
 			m.dst = cs_address(dst, sizeof(dst), u->request.dst.proto, suip2a(&u->request.dst.to, sizeof(u->request.dst.to)),
 					su_getport(&u->request.dst.to));
@@ -116,11 +141,11 @@ static void on_ready(struct cell *t, struct tmcb_params *ps, uint64_t ref)
 	x.code = m.code;
 	x.reason = m.reason;
 	x.method = (struct cs_span){"INVITE", 6};
-	c = cs_get(ref);
+	c = call_of(ref);
 	if(c == NULL)
 		return;
 	x.cseq = c->invite_cseq;
-	reconcile(c, t, &x);
+	reconcile(c, t, ps->code, &x);
 	cs_on_final(c, &m, &x);
 	cs_unlock(c->hash);
 }
@@ -136,7 +161,7 @@ static void on_answered_here(struct tmcb_params *ps, uint64_t ref)
 	memset(&buf.m, 0, sizeof(buf.m));
 	buf.m.code = x.code = (uint16_t)ps->code;
 	buf.m.local = true;
-	c = cs_get(ref);
+	c = call_of(ref);
 	if(c == NULL)
 		return;
 	cs_on_reply(c, CS_BRANCH_OLD | 0xff, &buf.m, &x);
@@ -150,7 +175,7 @@ static void on_cancelled(struct tmcb_params *ps, uint64_t ref)
 
 	cs_context(&x, ps->req);
 	cs_msg_request(&buf, ps->req);
-	c = cs_get(ref);
+	c = call_of(ref);
 	if(c == NULL)
 		return;
 	cs_on_cancel(c, &buf.m, &x);
@@ -160,7 +185,7 @@ static void on_cancelled(struct tmcb_params *ps, uint64_t ref)
 static void on_destroyed(uint64_t ref)
 {
 	struct cs_ctx x;
-	struct cs_call *c = cs_get(ref);
+	struct cs_call *c = call_of(ref);
 
 	if(c == NULL)
 		return;
@@ -171,7 +196,7 @@ static void on_destroyed(uint64_t ref)
 
 static void on_invite(struct cell *t, int type, struct tmcb_params *ps)
 {
-	uint64_t ref = ref_of(ps);
+	uint64_t ref = (uint64_t)(uintptr_t)*ps->param;
 
 	switch(type) {
 		case TMCB_REQUEST_FWDED:
@@ -189,6 +214,9 @@ static void on_invite(struct cell *t, int type, struct tmcb_params *ps)
 			break;
 		case TMCB_E2ECANCEL_IN:
 			on_cancelled(ps, ref);
+			break;
+		case TMCB_ON_BRANCH_FAILURE:
+			on_branch_failure(ps, ref);
 			break;
 		case TMCB_DESTROY:
 			on_destroyed(ref);
@@ -211,8 +239,10 @@ static bool continues(struct cs_call *c, unsigned cseq)
 {
 	if(cs_over(c))
 		return cseq == c->invite_cseq;
-	if(cs_in_setup(c) && !(c->flags & CS_F_ATTACHED) && cseq >= c->invite_cseq)
+	if(cs_in_setup(c) && (cseq > c->invite_cseq || (cseq == c->invite_cseq && !(c->flags & CS_F_ATTACHED)))) {
 		cs_on_continue(c, cseq);
+		c->flags &= ~(unsigned)CS_F_ATTACHED;
+	}
 	return true;
 }
 
@@ -268,23 +298,24 @@ int cs_start(struct sip_msg *msg)
 static void attach(struct cell *t, struct sip_msg *msg)
 {
 	struct cs_call *c = begin(msg);
-	uint64_t ref;
+	void *param;
 
 	if(c == NULL)
 		return;
-	ref = cs_ref(c);
 	if((c->flags & CS_F_ATTACHED) || cs_over(c)) {
 		cs_unlock(c->hash);
 		return;
 	}
 	c->flags |= CS_F_ATTACHED;
 	c->deadline = 0;
+	c->txn = (c->txn + 1) & CS_TXN_MASK;
+	param = param_of(c);
 	cs_unlock(c->hash);
 	cs_transfer_linked();
-	if(cs_tm.register_tmcb(msg, t, INVITE_CALLBACKS, on_invite, param_of(ref), NULL) < 0) {
+	if(cs_tm.register_tmcb(msg, t, INVITE_CALLBACKS, on_invite, param, NULL) < 0) {
 		LM_ERR("tm took no callback (out of shared memory?): call %.*s is not followed\n", msg->callid->body.len,
 				msg->callid->body.s);
-		on_destroyed(ref);
+		on_destroyed((uint64_t)(uintptr_t)param);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli.h"
+#include "text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -48,16 +49,19 @@ int cli_find(struct cli *c)
 	size_t n = strlen(c->dir);
 	while(n > 1 && c->dir[n - 1] == '/')
 		c->dir[--n] = '\0';
-	if(snprintf(c->journal, sizeof(c->journal), "%s/journal", c->dir) >= (int)sizeof(c->journal)) {
-		fprintf(c->err, "signalbox: the path given with --dir is too long (%zu bytes, at most %u).\n", n, CLI_PATH - 10);
+	if(n > SB_LOG_PATH - 32) {
+		fprintf(c->err, "signalbox: the path given with --dir is too long (%zu bytes, at most %u).\n", n, SB_LOG_PATH - 32);
 		return CLI_USAGE;
 	}
-	snprintf(c->hooks, sizeof(c->hooks), "%s/hooks", c->dir);
+	c->journal[0] = c->hooks[0] = '\0';
+	SAY(c->journal, "%s/journal", c->dir);
+	SAY(c->hooks, "%s/hooks", c->dir);
 	if(!is_dir(c->journal)) {
 		first_line(above, sizeof(above), c->dir, "node");
 		if(above[0] != '\0') {
 			memcpy(c->journal, c->dir, sizeof(c->journal));
-			snprintf(c->hooks, sizeof(c->hooks), "%.*s/../hooks", (int)(CLI_PATH - 16), c->dir);
+			c->hooks[0] = '\0';
+			SAY(c->hooks, "%s/../hooks", c->dir);
 		}
 	}
 	first_line(c->spool, sizeof(c->spool), c->journal, "spool");

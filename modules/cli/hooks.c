@@ -14,7 +14,7 @@ void hooks_free(struct hooks *h)
 }
 
 /** The best that is known of one event at one endpoint: delivered before given up before waiting. */
-static void put(struct hooks *h, const struct hook *new)
+static void keep(struct hooks *h, const struct hook *new)
 {
 	for(size_t i = 0; i < h->hooks; i++) {
 		struct hook *k = &h->hook[i];
@@ -45,7 +45,7 @@ static void take_record(struct hooks *h, const struct sb_fields *fields)
 	k.epoch = f[SB_C_D_EPOCH].col != 0 ? (uint32_t)sb_field_u64(&f[SB_C_D_EPOCH]) : 0;
 	k.error = text_field(&f[SB_C_D_ERROR]);
 	SAY(k.endpoint, "%s", text_field(&f[SB_C_D_ENDPOINT]).s);
-	put(h, &k);
+	keep(h, &k);
 }
 
 static void read_history(struct hooks *h, struct cli *c, const uint8_t call[16])
@@ -103,7 +103,7 @@ static int read_rows(struct hooks *h, sqlite3 *db, const char *sql, enum hook_fa
 		SAY(k.endpoint, "%s", text_plain(endpoint, (size_t)sqlite3_column_bytes(st, 0)).s);
 		const void *error = sqlite3_column_blob(st, 5);
 		k.error = text_plain(error, (size_t)sqlite3_column_bytes(st, 5));
-		put(h, &k);
+		keep(h, &k);
 	}
 	sqlite3_finalize(st);
 	return rc == SQLITE_DONE ? 0 : -1;

@@ -7,7 +7,7 @@
 
 static const uint8_t none[16];
 
-static int put(struct ids *s, const uint8_t id[16])
+static int put_id(struct ids *s, const uint8_t id[16])
 {
 	uint64_t h;
 	memcpy(&h, id + 8, sizeof(h));
@@ -31,12 +31,12 @@ int ids_add(struct ids *s, const uint8_t id[16])
 			return -ENOMEM;
 		for(size_t i = 0; i < s->size; i++) {
 			if(memcmp(s->slot[i], none, 16) != 0)
-				put(&bigger, s->slot[i]);
+				put_id(&bigger, s->slot[i]);
 		}
 		free(s->slot);
 		*s = bigger;
 	}
-	return put(s, id);
+	return put_id(s, id);
 }
 
 void ids_free(struct ids *s)

@@ -28,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if(out.len > out.cap || cs_sdp_read(sdp, sdp_len, &again, NULL) != 0)
 		abort();
-	if(again.print != info.print || again.hold != info.hold || again.streams != info.streams || again.kinds != info.kinds)
+	if(again.print != info.print || again.hold != info.hold || again.streams != info.streams
+			|| again.kinds != info.kinds)
 		abort();
 	if((info.streams == 0) != (info.kinds == 0) || (info.hold && info.streams == 0))
 		abort();

@@ -26,7 +26,7 @@ async function complete(sb, n, ms) {
 }
 
 async function trouble(name, begin, end, n = 20) {
-  const sb = await start({ name, rules });
+  const sb = await start({ name, rules, sql: 'UPDATE callhook_endpoint SET timeout_ms = 1000;' });
   try {
     const uas = await sb.sippStart({ scenario: scenario('callee'), role: 'uas', calls: 3 * n });
     await calls(sb, uas, n);

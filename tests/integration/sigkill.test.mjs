@@ -73,7 +73,7 @@ test('sigkill_under_load_loses_no_answered_call', async () => {
     const args = async (who) => ['-trace_logs', '-log_file', path.join(sb.dir, `${who}.log`), '-cp', String(await sb.ports.next())];
     const callee = await sb.sippStart({ role: 'uas', name: 'callee', scenario: xml('chaos_callee'), calls: 1e6, timeout: 3600, trace: false, args: await args('callee') });
     const caller = await sb.sippStart({
-      name: 'caller', scenario: xml('chaos_caller'), service: `one-${callee.port}`, calls: 1e6, rate: RATE, limit: 5000, timeout: 3600, args: ['-d', '500', ...await args('caller')],
+      name: 'caller', scenario: xml('chaos_caller'), service: `one-${callee.port}`, calls: 1e6, rate: RATE, limit: 5000, timeout: 3600, args: ['-d', '500', '-recv_timeout', '6000', ...await args('caller')],
     });
     const kills = await killing(sb, KILLS, rnd);
     const counted = await caller.stop(30000);

@@ -142,8 +142,6 @@ export class Harness {
       DB_URL: `sqlite:///${this.db}`, SPOOL_DIR: this.spool, JOURNAL_DIR: this.journal, HOOKS_DIR: this.hooks,
       RPC_SOCKET: `udp:127.0.0.1:${this.rpcPort}`, CTL_SOCKET: `unix:${path.join(this.sockets, 'ctl')}`,
       ...(this.rtpengine ? { RTPENGINE_SOCK: `udp:127.0.0.1:${this.rtpengine.port}` } : { WITHOUT_RTPENGINE: true }),
-      ...(!process.env.PLAIN && fs.existsSync(path.join(BUILD, 'modules', 'callstate.so')) ? { WITH_SIGNALBOX: true } : {}),
-      ...(!process.env.PLAIN && !process.env.NOHOOK && fs.existsSync(path.join(BUILD, 'modules', 'callhook.so')) ? { WITH_CALLHOOK: true } : {}),
       ...o.defines,
     };
     fs.writeFileSync(path.join(this.routing, 'settings-local.cfg'), `${Object.entries(this.defines).filter(([, v]) => v !== undefined).map(defineLine).join('\n')}\n`);

@@ -253,7 +253,7 @@ static void failover(struct maker *m)
 					.q850 = 16, .ack = 3315 * MS, .duration = 11004321}, t, 2);
 }
 
-static void refused(struct maker *m, enum made_call n, struct try t, const char *outcome, const char *by, const char *cause)
+static void made_refusal(struct maker *m, enum made_call n, struct try t, const char *outcome, const char *by, const char *cause)
 {
 	call(m, n, "sip:+442079460142@192.0.2.1", "sip:+12125550199@example.com");
 	initiated(m);
@@ -268,17 +268,17 @@ static void refused(struct maker *m, enum made_call n, struct try t, const char 
 
 static void refusals(struct maker *m)
 {
-	refused(m, MADE_BUSY, (struct try){.n = 1, .agent = "ben", .uri = "sip:ben@192.0.2.20", .dst = "udp:192.0.2.20:5060", .start = 2 * MS,
+	made_refusal(m, MADE_BUSY, (struct try){.n = 1, .agent = "ben", .uri = "sip:ben@192.0.2.20", .dst = "udp:192.0.2.20:5060", .start = 2 * MS,
 			.end = 90 * MS, .code = 486, .reason = "Busy Here", .q850 = 17}, "busy", "callee", "final_reply");
-	refused(m, MADE_CANCELLED, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 4200 * MS, .code = 487,
+	made_refusal(m, MADE_CANCELLED, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 4200 * MS, .code = 487,
 			.reason = "Request Terminated"}, "cancelled", "caller", "cancel");
-	refused(m, MADE_UNALLOCATED, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 300 * MS, .code = 404, .reason = "Not Found",
+	made_refusal(m, MADE_UNALLOCATED, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 300 * MS, .code = 404, .reason = "Not Found",
 			.q850 = 1}, "not_found", "callee", "final_reply");
-	refused(m, MADE_NO_RESPONSE, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 5002 * MS, .code = 408, .local = 1,
+	made_refusal(m, MADE_NO_RESPONSE, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 5002 * MS, .code = 408, .local = 1,
 			.reason = "Request Timeout"}, "no_response", "proxy", "no_response");
-	refused(m, MADE_NO_CODEC, (struct try){.n = 1, CARRIER_B, .start = 2 * MS, .end = 44 * MS, .code = 488,
+	made_refusal(m, MADE_NO_CODEC, (struct try){.n = 1, CARRIER_B, .start = 2 * MS, .end = 44 * MS, .code = 488,
 			.reason = "Not Acceptable Here"}, "error", "callee", "final_reply");
-	refused(m, MADE_SENT_NOWHERE, (struct try){.n = 1, .trunk = "carrier-c", .uri = "sip:+12125550199@carrier-c.invalid", .start = 2 * MS,
+	made_refusal(m, MADE_SENT_NOWHERE, (struct try){.n = 1, .trunk = "carrier-c", .uri = "sip:+12125550199@carrier-c.invalid", .start = 2 * MS,
 			.end = 3 * MS, .code = 503, .local = 1, .reason = "Service Unavailable"}, "unavailable", "proxy", "send_error");
 }
 

@@ -43,8 +43,8 @@ static int empty_call(void **s)
 static void what_is_not_known_has_no_value(void **s)
 {
 	(void)s;
-	static const char *const none[] = {"id", "sip_call_id", "state", "did", "answered", "ended", "pdd", "max_duration", "outcome",
-			"hangup_by", "hangup_cause", "hangup_code", "q850", "transferred_to"};
+	static const char *const none[] = {"id", "sip_call_id", "state", "did", "answered", "ended", "pdd", "max_duration",
+			"outcome", "hangup_by", "hangup_cause", "hangup_code", "q850", "transferred_to"};
 	for(size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
 		assert_int_equal(CS_V_NONE, get(none[i], SECOND).kind);
 	assert_int_equal(0, get("attempts", SECOND).n);
@@ -165,9 +165,10 @@ static void bytes_from_the_wire_become_valid_utf8(void **s)
 	static const struct
 	{
 		const char *in, *out;
-	} t[] = {{"plain", "plain"}, {"a\r\nb\x7f\x01", "a??b??"}, {"J\xc3\xb6rg \xe2\x82\xac \xf0\x9f\x93\x9e", "J\xc3\xb6rg \xe2\x82\xac \xf0\x9f\x93\x9e"},
-			{"J\xf6rg", "J?rg"}, {"\xc0\xaf", "??"}, {"\xe0\x80\xaf", "???"}, {"\xed\xa0\x80", "???"}, {"\xf5\x80\x80\x80", "????"},
-			{"\xf4\x90\x80\x80", "????"}, {"end\xe2\x82", "end??"}, {"\xc3", "?"}};
+	} t[] = {{"plain", "plain"}, {"a\r\nb\x7f\x01", "a??b??"},
+			{"J\xc3\xb6rg \xe2\x82\xac \xf0\x9f\x93\x9e", "J\xc3\xb6rg \xe2\x82\xac \xf0\x9f\x93\x9e"},
+			{"J\xf6rg", "J?rg"}, {"\xc0\xaf", "??"}, {"\xe0\x80\xaf", "???"}, {"\xed\xa0\x80", "???"},
+			{"\xf5\x80\x80\x80", "????"}, {"\xf4\x90\x80\x80", "????"}, {"end\xe2\x82", "end??"}, {"\xc3", "?"}};
 	for(size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		char buf[64];
 		snprintf(buf, sizeof(buf), "%s", t[i].in);

@@ -30,7 +30,8 @@ static const char *media_of(const char *text)
 	struct cs_sdp info;
 	struct sb_in in;
 	struct sb_field g;
-	static const enum sb_col cols[] = {SB_C_M_KIND, SB_C_M_DIRECTION, SB_C_M_CODECS, SB_C_M_ADDRESS, SB_C_M_PORT, SB_C_M_PROTO};
+	static const enum sb_col cols[] = {
+			SB_C_M_KIND, SB_C_M_DIRECTION, SB_C_M_CODECS, SB_C_M_ADDRESS, SB_C_M_PORT, SB_C_M_PROTO};
 	assert_int_equal(0, cs_sdp_read(text, strlen(text), &info, &out));
 	assert_false(out.overflow);
 	all[0] = '\0';
@@ -59,7 +60,8 @@ static void usual_offer_is_one_active_audio_stream(void **s)
 	assert_int_equal(1, i.streams);
 	assert_int_equal(1, i.kinds);
 	assert_false(i.hold);
-	assert_string_equal(media_of(HEAD CONN AUDIO), "audio sendrecv PCMU,PCMA,opus,telephone-event 192.0.2.1 4000 RTP/AVP\n");
+	assert_string_equal(
+			media_of(HEAD CONN AUDIO), "audio sendrecv PCMU,PCMA,opus,telephone-event 192.0.2.1 4000 RTP/AVP\n");
 }
 
 static void lines_may_end_in_lf_alone_and_the_last_in_nothing(void **s)
@@ -72,8 +74,8 @@ static void lines_may_end_in_lf_alone_and_the_last_in_nothing(void **s)
 static void what_is_not_sdp_is_refused_and_info_left_alone(void **s)
 {
 	(void)s;
-	static const char *const bad[] = {"", "v", "v=", "v=1\r\nm=audio 1 RTP/AVP 0\r\n", "m=audio 1 RTP/AVP 0\r\n", " v=0\r\n",
-			"<?xml version=\"1.0\"?>", "v=00\r\n", "\r\nv=0\r\n"};
+	static const char *const bad[] = {"", "v", "v=", "v=1\r\nm=audio 1 RTP/AVP 0\r\n", "m=audio 1 RTP/AVP 0\r\n",
+			" v=0\r\n", "<?xml version=\"1.0\"?>", "v=00\r\n", "\r\nv=0\r\n"};
 	struct cs_sdp info;
 	memset(&info, 0x5a, sizeof(info));
 	for(size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -89,7 +91,8 @@ static void direction_of_the_session_holds_for_streams_without_their_own(void **
 	assert_true(i.hold);
 	i = read_ok(HEAD CONN "a=sendonly\r\n" AUDIO "a=sendrecv\r\n");
 	assert_false(i.hold);
-	assert_string_equal(media_of(HEAD CONN "a=inactive\r\nm=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 34\r\na=recvonly\r\n"),
+	assert_string_equal(
+			media_of(HEAD CONN "a=inactive\r\nm=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 34\r\na=recvonly\r\n"),
 			"audio inactive PCMU 192.0.2.1 4000 RTP/AVP\nvideo recvonly H263 192.0.2.1 4002 RTP/AVP\n");
 }
 
@@ -116,7 +119,8 @@ static void address_zero_is_a_hold(void **s)
 static void address_zero_with_port_9_is_ice_that_trickles_not_a_hold(void **s)
 {
 	(void)s;
-	assert_false(read_ok(HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:111 opus/48000/2\r\n").hold);
+	assert_false(
+			read_ok(HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:111 opus/48000/2\r\n").hold);
 	assert_true(read_ok(HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=sendonly\r\n").hold);
 }
 
@@ -136,14 +140,16 @@ static void refused_stream_is_listed_but_not_counted(void **s)
 	struct cs_sdp i = read_ok(text);
 	assert_int_equal(1, i.streams);
 	assert_int_equal(1, i.kinds);
-	assert_string_equal(media_of(text), "audio sendrecv PCMA 192.0.2.1 4000 RTP/AVP\nimage sendrecv t38 192.0.2.1 0 udptl\n");
+	assert_string_equal(
+			media_of(text), "audio sendrecv PCMA 192.0.2.1 4000 RTP/AVP\nimage sendrecv t38 192.0.2.1 0 udptl\n");
 }
 
 static void kinds_have_a_bit_each(void **s)
 {
 	(void)s;
-	struct cs_sdp i = read_ok(HEAD CONN "m=audio 1 RTP/AVP 0\r\nm=video 2 RTP/AVP 34\r\nm=image 3 udptl t38\r\n"
-									   "m=application 4 UDP/DTLS/SCTP webrtc-datachannel\r\nm=message 5 TCP/MSRP *\r\n");
+	struct cs_sdp i =
+			read_ok(HEAD CONN "m=audio 1 RTP/AVP 0\r\nm=video 2 RTP/AVP 34\r\nm=image 3 udptl t38\r\n"
+							  "m=application 4 UDP/DTLS/SCTP webrtc-datachannel\r\nm=message 5 TCP/MSRP *\r\n");
 	assert_int_equal(5, i.streams);
 	assert_int_equal(1 | 2 | 4 | 8 | 16, i.kinds);
 }
@@ -151,8 +157,9 @@ static void kinds_have_a_bit_each(void **s)
 static void four_streams_and_four_codecs_are_written_at_most(void **s)
 {
 	(void)s;
-	const char *m = media_of(HEAD CONN "m=audio 1 RTP/AVP 0 8 9 18 3 4\r\nm=audio 2 RTP/AVP 0\r\nm=audio 3 RTP/AVP 0\r\n"
-									   "m=audio 4 RTP/AVP 0\r\nm=audio 5 RTP/AVP 0\r\n");
+	const char *m =
+			media_of(HEAD CONN "m=audio 1 RTP/AVP 0 8 9 18 3 4\r\nm=audio 2 RTP/AVP 0\r\nm=audio 3 RTP/AVP 0\r\n"
+							   "m=audio 4 RTP/AVP 0\r\nm=audio 5 RTP/AVP 0\r\n");
 	assert_non_null(strstr(m, "PCMU,PCMA,G722,G729 "));
 	assert_non_null(strstr(m, " 4 RTP/AVP\n"));
 	assert_null(strstr(m, " 5 RTP/AVP\n"));
@@ -161,7 +168,8 @@ static void four_streams_and_four_codecs_are_written_at_most(void **s)
 static void codec_without_a_name_is_its_number(void **s)
 {
 	(void)s;
-	assert_string_equal(media_of(HEAD CONN "m=audio 4000 RTP/AVP 97 0\r\n"), "audio sendrecv 97,PCMU 192.0.2.1 4000 RTP/AVP\n");
+	assert_string_equal(
+			media_of(HEAD CONN "m=audio 4000 RTP/AVP 97 0\r\n"), "audio sendrecv 97,PCMU 192.0.2.1 4000 RTP/AVP\n");
 }
 
 static void rtpmap_overrules_the_static_table(void **s)
@@ -174,25 +182,28 @@ static void rtpmap_overrules_the_static_table(void **s)
 static void codec_name_cannot_bring_a_comma_in(void **s)
 {
 	(void)s;
-	assert_string_equal(media_of(HEAD CONN "m=audio 4000 RTP/AVP 97 98\r\na=rtpmap:97 a,b\"/8000\r\na=rtpmap:98 /8000\r\n"),
+	assert_string_equal(
+			media_of(HEAD CONN "m=audio 4000 RTP/AVP 97 98\r\na=rtpmap:97 a,b\"/8000\r\na=rtpmap:98 /8000\r\n"),
 			"audio sendrecv a,98 192.0.2.1 4000 RTP/AVP\n");
 }
 
 static void rtpmap_of_one_stream_does_not_name_another(void **s)
 {
 	(void)s;
-	assert_string_equal(media_of(HEAD CONN "m=audio 4000 RTP/AVP 97\r\na=rtpmap:97 opus/48000\r\nm=video 4002 RTP/AVP 97\r\n"),
+	assert_string_equal(
+			media_of(HEAD CONN "m=audio 4000 RTP/AVP 97\r\na=rtpmap:97 opus/48000\r\nm=video 4002 RTP/AVP 97\r\n"),
 			"audio sendrecv opus 192.0.2.1 4000 RTP/AVP\nvideo sendrecv 97 192.0.2.1 4002 RTP/AVP\n");
 }
 
 static void broken_media_line_takes_its_attributes_with_it(void **s)
 {
 	(void)s;
-	static const char *const broken[] = {"m=audio\r\n", "m=audio x RTP/AVP 0\r\n", "m=audio 65536 RTP/AVP 0\r\n", "m=audio 1\r\n",
-			"m= \r\n", "m=audio -1 RTP/AVP 0\r\n", "m=audio 99999999999999999999 RTP/AVP 0\r\n"};
+	static const char *const broken[] = {"m=audio\r\n", "m=audio x RTP/AVP 0\r\n", "m=audio 65536 RTP/AVP 0\r\n",
+			"m=audio 1\r\n", "m= \r\n", "m=audio -1 RTP/AVP 0\r\n", "m=audio 99999999999999999999 RTP/AVP 0\r\n"};
 	for(size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
 		char text[512];
-		snprintf(text, sizeof(text), HEAD CONN "m=audio 4000 RTP/AVP 0\r\n%sa=sendonly\r\nm=video 4002 RTP/AVP 34\r\n", broken[i]);
+		snprintf(text, sizeof(text), HEAD CONN "m=audio 4000 RTP/AVP 0\r\n%sa=sendonly\r\nm=video 4002 RTP/AVP 34\r\n",
+				broken[i]);
 		struct cs_sdp info = read_ok(text);
 		assert_int_equal(2, info.streams);
 		assert_false(info.hold);
@@ -263,9 +274,10 @@ static void sdp_is_found_inside_multipart(void **s)
 	(void)s;
 	const char *sdp;
 	size_t len;
-	const char *body = "preamble\r\n--b1\r\nContent-Type: application/isup;version=itu-t92+\r\n\r\n\x01\x02\r\n--b1\r\n"
-					   "content-type: application/sdp\r\nContent-Disposition: session\r\n ;handling=required\r\n\r\n" HEAD AUDIO
-					   "\r\n--b1--\r\nepilogue";
+	const char *body =
+			"preamble\r\n--b1\r\nContent-Type: application/isup;version=itu-t92+\r\n\r\n\x01\x02\r\n--b1\r\n"
+			"content-type: application/sdp\r\nContent-Disposition: session\r\n ;handling=required\r\n\r\n" HEAD AUDIO
+			"\r\n--b1--\r\nepilogue";
 	assert_true(find(body, "multipart/mixed;boundary=\"b1\"", &sdp, &len));
 	assert_memory_equal("v=0\r\n", sdp, 5);
 	struct cs_sdp info;
@@ -282,7 +294,8 @@ static void sdp_is_found_in_a_multipart_of_a_multipart_but_not_endlessly(void **
 	(void)s;
 	const char *sdp;
 	size_t len;
-	assert_true(find("--a\r\nContent-Type:\r\n multipart/alternative;\r\n boundary=i\r\n\r\n--i\r\nContent-Type: text/plain\r\n\r\nx\r\n"
+	assert_true(find("--a\r\nContent-Type:\r\n multipart/alternative;\r\n boundary=i\r\n\r\n--i\r\nContent-Type: "
+					 "text/plain\r\n\r\nx\r\n"
 					 "--i\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--i--\r\n--a--\r\n",
 			"multipart/mixed;boundary=a", &sdp, &len));
 	assert_int_equal(0, memcmp(sdp, "v=0", 3));

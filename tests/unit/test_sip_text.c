@@ -9,11 +9,11 @@
 #include "guard_page.h"
 #include "sip_text.h"
 
-#define assert_span(text, span)                            \
-	do {                                                   \
-		struct cs_span span_ = (span);                     \
-		assert_int_equal(strlen(text), span_.len);         \
-		assert_memory_equal(text, span_.s, strlen(text));  \
+#define assert_span(text, span)                           \
+	do {                                                  \
+		struct cs_span span_ = (span);                    \
+		assert_int_equal(strlen(text), span_.len);        \
+		assert_memory_equal(text, span_.s, strlen(text)); \
 	} while(0)
 
 static struct cs_reason reason(const char *v, bool found)
@@ -47,8 +47,8 @@ static void reason_without_a_right_cause_is_none(void **s)
 {
 	(void)s;
 	static const char *const bad[] = {"", "Q.850", "Q.850;cause", "Q.850;cause=", "Q.850;cause=0", "Q.850;cause=128",
-			"Q.850;cause=16x", "Q.850;cause=-1", "Q.850;cause=00000000016", "SIP;cause=99", "SIP;cause=700", "SIP;text=\"x\"", ";;;,,,",
-			"Q.850 cause=16", "Q.850;cause=\"16"};
+			"Q.850;cause=16x", "Q.850;cause=-1", "Q.850;cause=00000000016", "SIP;cause=99", "SIP;cause=700",
+			"SIP;text=\"x\"", ";;;,,,", "Q.850 cause=16", "Q.850;cause=\"16"};
 	for(size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct cs_reason r = reason(bad[i], false);
 		assert_int_equal(0, r.q850_text.len + r.sip_text.len);
@@ -84,8 +84,8 @@ static void sipfrag_gives_code_and_phrase(void **s)
 static void sipfrag_that_is_no_status_line_is_refused(void **s)
 {
 	(void)s;
-	static const char *const bad[] = {"", "SIP/2.0", "SIP/2.0 20", "SIP/2.0 2000 x", "SIP/2.0 099 x", "SIP/2.0 700 x", "SIP/2.0 2x0 OK",
-			"SIP/3.0 200 OK", "INVITE sip:x SIP/2.0", " SIP/2.0 200 OK"};
+	static const char *const bad[] = {"", "SIP/2.0", "SIP/2.0 20", "SIP/2.0 2000 x", "SIP/2.0 099 x", "SIP/2.0 700 x",
+			"SIP/2.0 2x0 OK", "SIP/3.0 200 OK", "INVITE sip:x SIP/2.0", " SIP/2.0 200 OK"};
 	for(size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(-EBADMSG, cs_sipfrag_read(bad[i], strlen(bad[i]), NULL));
 }
@@ -114,7 +114,9 @@ static void attended_refer_gives_the_dialog_unescaped(void **s)
 {
 	(void)s;
 	struct cs_refer r;
-	assert_int_equal(0, refer("<sip:bob@192.0.2.4:5062;transport=udp?Subject=x&replaces=a%40b%3Bto-tag%3Dtt%3Bfrom-tag%3Dff&Require=replaces>", &r));
+	assert_int_equal(0, refer("<sip:bob@192.0.2.4:5062;transport=udp?Subject=x&replaces=a%40b%3Bto-tag%3Dtt%3Bfrom-tag%"
+							  "3Dff&Require=replaces>",
+								&r));
 	assert_span("sip:bob@192.0.2.4:5062;transport=udp", r.uri);
 	assert_true(r.attended);
 	assert_string_equal("a@b", r.call_id);
@@ -194,8 +196,8 @@ static void address_of_a_uri_is_user_host_and_port(void **s)
 	} t[] = {{"sip:bob@192.0.2.4:5062;transport=tcp?x=y", "bob@192.0.2.4:5062"}, {"sips:example.net", "example.net"},
 			{"sip:bob@[2001:db8::1]:5060;lr", "bob@[2001:db8::1]:5060"}, {"tel:+15550100;ext=1", "+15550100"},
 			{"sip:1;phone-context=x@example.net;user=phone", "1;phone-context=x@example.net"},
-			{"sip:192.0.2.4?Replaces=a@b", "192.0.2.4"}, {"SIP:bob@example.net>;tag=1", "bob@example.net"}, {"bob@example.net", ""},
-			{"sip:", ""}, {"", ""}, {"sip:bob@", ""}, {"sip:;lr", ""}, {"<sip:bob@x>", ""}};
+			{"sip:192.0.2.4?Replaces=a@b", "192.0.2.4"}, {"SIP:bob@example.net>;tag=1", "bob@example.net"},
+			{"bob@example.net", ""}, {"sip:", ""}, {"", ""}, {"sip:bob@", ""}, {"sip:;lr", ""}, {"<sip:bob@x>", ""}};
 	for(size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
 		assert_span(t[i].address, cs_uri_address(t[i].uri, strlen(t[i].uri)));
 }
@@ -207,10 +209,12 @@ static void branch_index_is_the_reversed_hexadecimal_that_tm_writes(void **s)
 	{
 		const char *branch;
 		int index;
-	} t[] = {{"z9hG4bK8c1d.0123456789abcdef0123456789abcdef.0", 0}, {"z9hG4bK8c1d.0123456789abcdef0123456789abcdef.b", 11},
+	} t[] = {{"z9hG4bK8c1d.0123456789abcdef0123456789abcdef.0", 0},
+			{"z9hG4bK8c1d.0123456789abcdef0123456789abcdef.b", 11},
 			{"z9hG4bK8c1d.0123456789abcdef0123456789abcdef.01", 16}, {"z9hG4bK1.2.d1", 29}, {"z9hG4bK1.2.ff", 255},
 			{"z9hG4bK1.2.fff", -EBADMSG}, {"z9hG4bK1.2.", -EBADMSG}, {"z9hG4bK1.2", -EBADMSG}, {"z9hG4bK1", -EBADMSG},
-			{"z9hG4bK1.2.g", -EBADMSG}, {"z9hG4bK1.2.3.4", -EBADMSG}, {"1.2.3", -EBADMSG}, {"", -EBADMSG}, {"z9hG4bK", -EBADMSG}};
+			{"z9hG4bK1.2.g", -EBADMSG}, {"z9hG4bK1.2.3.4", -EBADMSG}, {"1.2.3", -EBADMSG}, {"", -EBADMSG},
+			{"z9hG4bK", -EBADMSG}};
 	for(size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
 		assert_int_equal(t[i].index, cs_via_branch_index(t[i].branch, strlen(t[i].branch)));
 }
@@ -224,8 +228,8 @@ static void every_piece_of_a_value_is_read_without_leaving_it(void **s)
 {
 	(void)s;
 	static const char *const values[] = {"Q.850;cause=16;text=\"a\\\"b\", SIP;cause=200;text=x", "SIP/2.0 200 OK\r\n",
-			"\"B\" <sip:b?c=1@h:1;p?Subject=x&Replaces=a%40b%3Bto-tag%3Dt%3Bfrom-tag%3Df>;x", "sip:h?Replaces=a%40b%3Bto-tag=1%3Bfrom-tag=2",
-			"a@b;to-tag=tt;from-tag=ff", "z9hG4bK8c1d.0123456789.01"};
+			"\"B\" <sip:b?c=1@h:1;p?Subject=x&Replaces=a%40b%3Bto-tag%3Dt%3Bfrom-tag%3Df>;x",
+			"sip:h?Replaces=a%40b%3Bto-tag=1%3Bfrom-tag=2", "a@b;to-tag=tt;from-tag=ff", "z9hG4bK8c1d.0123456789.01"};
 	struct guard_page g;
 	guard_open(&g, 256);
 	for(size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {

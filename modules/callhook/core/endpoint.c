@@ -131,6 +131,15 @@ static bool good_url(const char *s)
 	return colon == NULL || (colon > host && good_port(colon + 1, end));
 }
 
+static bool has_control(const char *s)
+{
+	for(; *s != '\0'; s++) {
+		if(iscntrl((unsigned char)*s))
+			return true;
+	}
+	return false;
+}
+
 static void check_secret(struct check *c, struct sb_endpoint *e)
 {
 	const char *v = c->row->col[SB_EP_secret];
@@ -184,7 +193,7 @@ int sb_endpoint_from_row(struct sb_endpoint *out, const char *table, const struc
 		complain(&c, SB_EP_events, why);
 	check_numbers(&c, out);
 	v = row->col[SB_EP_description];
-	if(v != NULL && strlen(v) >= sizeof(out->description))
+	if(v != NULL && (strlen(v) >= sizeof(out->description) || has_control(v)))
 		complain(&c, SB_EP_description, NULL);
 	else if(v != NULL)
 		snprintf(out->description, sizeof(out->description), "%s", v);

@@ -24,7 +24,7 @@
 	X(enabled, "0 or 1")                                                                 \
 	X(timeout_ms, "0 (the module's timeout_ms) or 100 to 300000")                         \
 	X(concurrency, "1 to 256")                                                           \
-	X(description, "at most 255 characters")
+	X(description, "at most 255 characters, no control characters")
 
 enum sb_endpoint_col
 {

@@ -189,6 +189,7 @@ struct cs_call
 	uint16_t xfer_code;
 	uint16_t attempts_total;
 	uint8_t attempts_kept, holds;
+	uint8_t txn; /* which INVITE transaction speaks for the call: an older one may live on for a while */
 	uint8_t xfer_by, last_by; /* enum cs_by: who asked for the transfer; who held, resumed, updated last */
 	uint32_t media_print; /* of the media in use; 0 = not known */
 

@@ -21,7 +21,7 @@ enum cs_value_kind
 struct cs_value
 {
 	enum cs_value_kind kind;
-	uint64_t n;			 /* INT; TIME: µs since 1970 UTC */
+	uint64_t n;          /* INT; TIME: µs since 1970 UTC */
 	struct cs_span text; /* TEXT: in the call, in buf, or a constant; TIME: "2026-11-20T17:28:00.123456Z", in buf */
 	char buf[CS_VALUE_BUF];
 };

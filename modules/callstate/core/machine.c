@@ -2,6 +2,7 @@
 /* Set-up and end of a call. Hold, updates and transfer: machine_dialog.c. */
 #include "machine.h"
 
+#define CODE_SEND_ERROR 477 /* tm's own, where an INVITE could not be sent */
 #define GUARD_US 120000000ull /* tm forgets no transaction this long after its final reply */
 
 static uint32_t since(const struct cs_attempt *a, const struct cs_ctx *x)
@@ -274,37 +275,43 @@ static void time_out(struct cs_call *c, enum cs_by by, enum cs_cause cause, stru
 	x->emit(c, SB_CALL_TIMEOUT, a, x);
 }
 
+static void said(struct cs_call *c, const struct cs_attempt *a)
+{
+	char reason[64];
+
+	memcpy(reason, cs_ptr(c, a->reason), a->reason.len);
+	c->code = a->code;
+	c->q850 = a->q850;
+	cs_text_set(c, CS_T_HANGUP_REASON, reason, a->reason.len);
+}
+
 static void settle(struct cs_call *c, const struct cs_msg *m, const struct cs_ctx *x)
 {
 	struct cs_attempt *a = attempt_with(c, m->code);
-	enum cs_outcome o;
+	bool timer = a && a->code == 408 && (a->flags & CS_A_LOCAL);
 
 	c->code = m->code;
-	text(c, CS_T_HANGUP_REASON, m->reason);
+	if(c->cause != CS_C_RPC)
+		text(c, CS_T_HANGUP_REASON, m->reason);
 	why(c, m);
 	if(c->flags & CS_F_CANCELLED) {
 		bool ours = c->cause == CS_C_RPC;
 		enum cs_cause cause = c->cause ? c->cause : CS_C_CANCEL;
 
 		fail(c, ours ? CS_BY_PROXY : CS_BY_CALLER, CS_O_CANCELLED, cause, a, x);
-		return;
-	}
-	if(c->q850 == 0 && a && a->code == m->code)
-		c->q850 = a->q850;
-	if(m->local && (m->code == 408 || (a && a->code == 408 && (a->flags & CS_A_LOCAL)))) {
+	} else if(m->local && m->code != CODE_SEND_ERROR && (m->code == 408 || timer)) {
 		time_out(c, CS_BY_PROXY, CS_C_NONE, a, x);
-		return;
-	}
-	if(m->local && a && (a->flags & CS_A_LOCAL)) {
+	} else if(m->local && a && (a->flags & CS_A_LOCAL)) {
 		fail(c, CS_BY_PROXY, CS_O_UNAVAILABLE, CS_C_SEND_ERROR, a, x);
-		return;
+	} else if(m->code == 500 && a && a->code == 503 && !(a->flags & CS_A_LOCAL)) {
+		/* tm gives the caller 500 for a callee's 503 (RFC 3261 16.7 point 6); what matters is what the callee said */
+		said(c, a);
+		fail(c, CS_BY_CALLEE, CS_O_UNAVAILABLE, CS_C_FINAL_REPLY, a, x);
+	} else {
+		if(c->q850 == 0 && a && a->code == m->code)
+			c->q850 = a->q850;
+		fail(c, m->local ? CS_BY_PROXY : CS_BY_CALLEE, cs_outcome_of(m->code), CS_C_FINAL_REPLY, a, x);
 	}
-	/* tm turns a branch's 503 into a 500 for the caller (RFC 3261 16.7 point 6) */
-	if(m->code == 500 && a && a->code == 503)
-		o = CS_O_UNAVAILABLE;
-	else
-		o = cs_outcome_of(m->code);
-	fail(c, m->local ? CS_BY_PROXY : CS_BY_CALLEE, o, CS_C_FINAL_REPLY, a, x);
 }
 
 void cs_on_final(struct cs_call *c, const struct cs_msg *m, const struct cs_ctx *x)

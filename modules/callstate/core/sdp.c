@@ -6,12 +6,12 @@
 
 #define GROUPS_MAX 4
 #define CODECS_MAX 4
-#define NAME_MAX_LEN 32u  /* kind, protocol, one codec */
+#define NAME_MAX_LEN 32u /* kind, protocol, one codec */
 #define ADDRESS_MAX_LEN 64u
-#define PARTS_MAX 16	  /* parts of a multipart body that are looked at */
+#define PARTS_MAX 16 /* parts of a multipart body that are looked at */
 #define NESTING_MAX 3
-#define BOUNDARY_MAX 70u  /* RFC 2046, 5.1.1 */
-#define PORT_DISCARD 9u	  /* with address 0: candidates follow later, RFC 8840 4.1.1; not a hold */
+#define BOUNDARY_MAX 70u /* RFC 2046, 5.1.1 */
+#define PORT_DISCARD 9u  /* with address 0: candidates follow later, RFC 8840 4.1.1; not a hold */
 
 struct span
 {
@@ -30,10 +30,30 @@ struct stream
 
 /* RFC 3551, 6: payload types that need no rtpmap. */
 static const char *const static_codec[35] = {
-	[0] = "PCMU", [3] = "GSM", [4] = "G723", [5] = "DVI4", [6] = "DVI4", [7] = "LPC", [8] = "PCMA", [9] = "G722",
-	[10] = "L16", [11] = "L16", [12] = "QCELP", [13] = "CN", [14] = "MPA", [15] = "G728", [16] = "DVI4",
-	[17] = "DVI4", [18] = "G729", [25] = "CelB", [26] = "JPEG", [28] = "nv", [31] = "H261", [32] = "MPV",
-	[33] = "MP2T", [34] = "H263",
+		[0] = "PCMU",
+		[3] = "GSM",
+		[4] = "G723",
+		[5] = "DVI4",
+		[6] = "DVI4",
+		[7] = "LPC",
+		[8] = "PCMA",
+		[9] = "G722",
+		[10] = "L16",
+		[11] = "L16",
+		[12] = "QCELP",
+		[13] = "CN",
+		[14] = "MPA",
+		[15] = "G728",
+		[16] = "DVI4",
+		[17] = "DVI4",
+		[18] = "G729",
+		[25] = "CelB",
+		[26] = "JPEG",
+		[28] = "nv",
+		[31] = "H261",
+		[32] = "MPV",
+		[33] = "MP2T",
+		[34] = "H263",
 };
 
 static const struct

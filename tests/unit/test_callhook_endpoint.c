@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "endpoint.h"
+
+#define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+struct said
+{
+	int count;
+	char text[8][SB_ENDPOINT_ERR_LEN];
+};
+
+static void note(const char *sentence, void *arg)
+{
+	struct said *s = arg;
+
+	assert_true(strlen(sentence) < SB_ENDPOINT_ERR_LEN);
+	if(s->count < 8)
+		strcpy(s->text[s->count], sentence);
+	s->count++;
+}
+
+static const struct sb_endpoint_row good = {{"crm", "https://crm.example.com:8443/hook?x=1", SECRET, "call.*,custom.*", "1", "5000", "8", "the CRM"}};
+
+static void a_good_row_becomes_an_endpoint(void **state)
+{
+	struct sb_endpoint e;
+	struct said s = {0};
+
+	(void)state;
+	assert_int_equal(0, sb_endpoint_from_row(&e, "callhook_endpoint", &good, note, &s));
+	assert_int_equal(0, s.count);
+	assert_string_equal("crm", e.id);
+	assert_string_equal(good.col[SB_EP_url], e.url);
+	assert_int_equal(24, e.secret_len);
+	assert_true(e.enabled);
+	assert_int_equal(5000, e.timeout_ms);
+	assert_int_equal(8, e.concurrency);
+	assert_true(sb_filter_match(&e.filter, "call.ended", 10));
+	assert_false(sb_filter_match(&e.filter, "queue.left", 10));
+}
+
+static void each_bad_value_is_named_with_its_column_and_what_was_found(void **state)
+{
+	char long_text[1500];
+	const struct
+	{
+		enum sb_endpoint_col col;
+		const char *value, *shown;
+	} bad[] = {{SB_EP_id, NULL, "NULL"}, {SB_EP_id, "", "\"\""}, {SB_EP_id, "a b", "\"a b\""}, {SB_EP_id, "x' OR 1=1--", "x' OR"},
+			{SB_EP_url, NULL, "NULL"}, {SB_EP_url, "ftp://x/", "ftp://x/"}, {SB_EP_url, "http://", "http://"},
+			{SB_EP_url, "http:///p", "http:///p"}, {SB_EP_url, "http://u:p@h/", "u:p"}, {SB_EP_url, "http://h:0/", ":0"},
+			{SB_EP_url, "http://h:65536/", "65536"}, {SB_EP_url, "http://h:/", "h:/"}, {SB_EP_url, "http://h/a b", "a b"},
+			{SB_EP_url, "http://h/\r\nX: y", "??X"}, {SB_EP_url, "http://h/\x01", "http://h/?"}, {SB_EP_url, "http://[::1", "[::1"},
+			{SB_EP_url, "HTTP://h/", "HTTP"}, {SB_EP_url, "http://h/\xff", "http://h/?"}, {SB_EP_url, long_text, "aaaa"},
+			{SB_EP_secret, NULL, "NULL"}, {SB_EP_secret, "whsec_c2hvcnQ=", "14 characters"}, {SB_EP_events, NULL, "NULL"},
+			{SB_EP_events, "", "\"\""}, {SB_EP_events, "call.*,,x", "call.*,,x"}, {SB_EP_events, "CALL.*", "CALL"},
+			{SB_EP_events, "call.* custom.*", "call.* custom"}, {SB_EP_enabled, NULL, "NULL"}, {SB_EP_enabled, "2", "\"2\""},
+			{SB_EP_enabled, "-1", "-1"}, {SB_EP_timeout_ms, "99", "99"}, {SB_EP_timeout_ms, "300001", "300001"},
+			{SB_EP_timeout_ms, "2147483648", "2147483648"}, {SB_EP_timeout_ms, "1e3", "1e3"}, {SB_EP_concurrency, "0", "\"0\""},
+			{SB_EP_concurrency, "257", "257"}, {SB_EP_concurrency, "-1", "-1"}, {SB_EP_description, long_text, "aaaa"},
+			{SB_EP_description, "line\nbreak", "line?break"}};
+
+	(void)state;
+	memset(long_text, 'a', sizeof(long_text) - 1);
+	memcpy(long_text, "http://", 7);
+	long_text[sizeof(long_text) - 1] = '\0';
+	for(size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct sb_endpoint_row row = good;
+		struct sb_endpoint e;
+		struct said s = {0};
+		char column[64];
+
+		row.col[bad[i].col] = bad[i].value;
+		assert_int_equal(-EINVAL, sb_endpoint_from_row(&e, "callhook_endpoint", &row, note, &s));
+		assert_int_equal(1, s.count);
+		snprintf(column, sizeof(column), "column %s:", sb_endpoint_col_name(bad[i].col));
+		if(strstr(s.text[0], column) == NULL || strstr(s.text[0], bad[i].shown) == NULL
+				|| strstr(s.text[0], "table callhook_endpoint, row id=\"") == NULL || strstr(s.text[0], "right would be: ") == NULL)
+			fail_msg("%zu: %s", i, s.text[0]);
+	}
+}
+
+static void all_bad_columns_are_told_at_once_and_a_secret_never_is(void **state)
+{
+	const struct sb_endpoint_row row = {{"a/b", "x", "whsec_tell-nobody", "?", "yes", "soon", "many", NULL}};
+	struct sb_endpoint e;
+	struct said s = {0};
+
+	(void)state;
+	assert_int_equal(-EINVAL, sb_endpoint_from_row(&e, "t", &row, note, &s));
+	assert_int_equal(7, s.count);
+	for(int i = 0; i < s.count; i++)
+		assert_null(strstr(s.text[i], "tell-nobody"));
+}
+
+static void good_urls_are_taken(void **state)
+{
+	static const char *const urls[] = {"http://h", "http://h/", "http://127.0.0.1:65535/x", "https://[2001:db8::1]/x", "https://[::1]:443",
+			"http://h?x=1", "http://a-b.example/%7Ex/(y);z=1,2"};
+
+	(void)state;
+	for(size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		struct sb_endpoint_row row = good;
+		struct sb_endpoint e;
+		struct said s = {0};
+
+		row.col[SB_EP_url] = urls[i];
+		if(sb_endpoint_from_row(&e, "t", &row, note, &s) != 0)
+			fail_msg("%s: %s", urls[i], s.text[0]);
+	}
+}
+
+static void globs_match_as_they_read(void **state)
+{
+	static const struct
+	{
+		const char *globs, *type;
+		bool match;
+	} cases[] = {{"*", "anything", true}, {"call.*", "call.ended", true}, {"call.*", "call", false}, {"call.*", "xcall.ended", false},
+			{"call.ended", "call.ended", true}, {"call.ended", "call.ended2", false}, {"*.ended", "call.ended", true},
+			{"c*l.*d", "call.ended", true}, {"c*l.*x", "call.ended", false}, {"a,b , call.cdr", "call.cdr", true}, {"**", "x", true},
+			{"*a*b*", "xaxbx", true}, {"*a*b*", "xbxax", false}, {"custom.*", "custom.", true}};
+
+	(void)state;
+	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sb_filter f;
+		char why[128];
+
+		assert_int_equal(0, sb_filter_parse(&f, cases[i].globs, why, sizeof(why)));
+		if(sb_filter_match(&f, cases[i].type, strlen(cases[i].type)) != cases[i].match)
+			fail_msg("%s and %s", cases[i].globs, cases[i].type);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+			cmocka_unit_test(a_good_row_becomes_an_endpoint),
+			cmocka_unit_test(each_bad_value_is_named_with_its_column_and_what_was_found),
+			cmocka_unit_test(all_bad_columns_are_told_at_once_and_a_secret_never_is),
+			cmocka_unit_test(good_urls_are_taken),
+			cmocka_unit_test(globs_match_as_they_read),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
