@@ -40,7 +40,10 @@ function rules(text) {
   if (!text.includes('route[RULES]')) throw new Error('sipp-scenarios/rules.cfg has no route[RULES]');
   return `${text.replace('route[RULES]', 'route[SCENARIOS]')}
 route[RULES] {
-	if ($rU == "anna" || $rU == "ben") return;
+	if ($rU == "anna" || $rU == "ben") {
+		$rd = "signalbox.test";
+		return;
+	}
 	route(SCENARIOS);
 }
 `;
@@ -49,8 +52,10 @@ route[RULES] {
 /** Two phones register, one calls the other, both hear. @return what they and rtpengine saw */
 async function phones(sb) {
   const anna = await sb.baresip('anna', { tone: 440, display: 'Anna Desk' });
-  const ben = await sb.baresip('ben', { tone: 1000 });
+  const ben = await sb.baresip('ben', { tone: 1000, answer: 'manual' });
   anna.dial(`sip:ben@${sb.domain}`);
+  await anna.wait('CALL_RINGING');
+  ben.accept();
   const { id } = await anna.wait('CALL_ESTABLISHED');
   await poll(async () => (await sb.rtpengine.totals(id))?.packets >= 250, 10000, 'rtpengine counts no 250 packets', 100);
   const { packets } = await sb.rtpengine.totals(id);
@@ -163,7 +168,7 @@ It is still running (files: ${sb.dir}).
            ${box} why last
            tail -f ${file}
            kamcmd -s ${sb.defines.CTL_SOCKET} callstate.calls
-  call     sipp -sf ${path.join(ROOT, 'tests', 'integration', 'sipp', 'caller.xml')} -d 2000 -m 1 -i 127.0.0.2 -s ben ${sb.proxy}
+  call     sipp -sf ${path.join(ROOT, 'tests', 'integration', 'sipp', 'caller.xml')} -d 2000 -m 1 -i 127.0.0.2 -s anna ${sb.proxy}
   stop     node ${path.join(ROOT, 'tests', 'demo.mjs')} --stop`);
 }
 
@@ -179,7 +184,7 @@ async function stop() {
 }
 
 async function main() {
-  if (fs.existsSync(KEPT)) throw new Error(`a demo that KEEP=1 left is still running: stop it with\n  node ${path.relative(process.cwd(), path.join(ROOT, 'tests', 'demo.mjs'))} --stop`);
+  if (KEEP && fs.existsSync(KEPT)) throw new Error(`a demo that KEEP=1 left is still running: stop it with\n  node ${path.relative(process.cwd(), path.join(ROOT, 'tests', 'demo.mjs'))} --stop`);
   fs.mkdirSync(OUT, { recursive: true });
   const o = scenarios.harnessOptions();
   const sb = await start({ ...o, name: 'demo', rules: rules(o.rules), rtpengine: true, users: { anna: 'anna-secret', ben: 'ben-secret' }, keep: KEEP });
@@ -209,6 +214,7 @@ async function main() {
   }
 }
 
+setInterval(() => {}, 1000); // sockets alone do not keep this process alive
 try {
   await (process.argv.includes('--stop') ? stop() : main());
 } catch (e) {

@@ -44,7 +44,9 @@ async function inParallel(list, n) {
   await Promise.all(Array.from({ length: n }, async () => { while (queue.length) await one(queue.shift()); }));
 }
 
-process.on('unhandledRejection', (e) => report('no test leaves an error behind', false, e?.stack ?? String(e)));
+setInterval(() => {}, 1000); // sockets do not keep this process alive, tests that wait for one must
+for (const what of ['unhandledRejection', 'uncaughtException'])
+  process.on(what, (e) => report('no test leaves an error behind', false, e?.stack ?? String(e)));
 
 const dir = path.join(ROOT, 'tests', 'integration');
 for (const f of fs.readdirSync(dir).filter((n) => n.endsWith('.test.mjs')).sort()) {

@@ -49,7 +49,8 @@ static bool text_ok(const char *name, const char *value, size_t room)
 {
 	if(value != NULL && value[0] != '\0' && strlen(value) < room)
 		return true;
-	LM_ERR("modparam(\"callhook\", \"%s\", \"%s\"): must be 1 to %zu characters\n", name, value != NULL ? value : "", room - 1);
+	LM_ERR("modparam(\"callhook\", \"%s\", \"%s\"): must be 1 to %zu characters\n", name, value != NULL ? value : "",
+			room - 1);
 	return false;
 }
 
@@ -65,7 +66,9 @@ static bool params_ok(void)
 		LM_ERR("modparam(\"callhook\", \"%s\", %d): must be %d to %d\n", b->name, *b->value, b->min, b->max);
 		ok = false;
 	}
-	if(sb_schedule_parse(&hook_cfg.schedule, hook_params.retry_schedule, (unsigned)(ok ? hook_params.jitter : 0), err, sizeof(err)) != 0) {
+	if(sb_schedule_parse(&hook_cfg.schedule, hook_params.retry_schedule, (unsigned)(ok ? hook_params.jitter : 0), err,
+			   sizeof(err))
+			!= 0) {
 		LM_ERR("modparam(\"callhook\", \"retry_schedule\", …): %s\n", err);
 		ok = false;
 	}
@@ -141,9 +144,21 @@ static int child_init(int rank)
 	return 0;
 }
 
+/* What a filter can name: custom. and 1 to 57 characters. */
+static bool type_ok(const str *type)
+{
+	if(type->len < 8 || type->len > 64 || memcmp(type->s, "custom.", 7) != 0)
+		return false;
+	for(int i = 7; i < type->len; i++) {
+		if(strchr("abcdefghijklmnopqrstuvwxyz0123456789._-", type->s[i]) == NULL || type->s[i] == '\0')
+			return false;
+	}
+	return true;
+}
+
 static int ki_emit(struct sip_msg *msg, str *type, str *text)
 {
-	int err = hook_callstate.emit(msg, type, text);
+	int err = type_ok(type) ? hook_callstate.emit(msg, type, text) : -EINVAL;
 
 	switch(err) {
 		case 0:
@@ -152,7 +167,8 @@ static int ki_emit(struct sip_msg *msg, str *type, str *text)
 			LM_DBG("callhook_emit: no call for this message\n");
 			return -1;
 		case -EINVAL:
-			LM_ERR("callhook_emit(\"%.*s\", …): a type is custom. and 1 to 57 characters of a-z 0-9 . _ -\n", type->len, type->s);
+			LM_ERR("callhook_emit(\"%.*s\", …): a type is custom. and 1 to 57 characters of a-z 0-9 . _ -\n", type->len,
+					type->s);
 			return -2;
 		default:
 			LM_WARN("callhook_emit(\"%.*s\", …): not written: %s\n", type->len, type->s, strerror(-err));

@@ -15,12 +15,12 @@
 struct hook_params
 {
 	char *db_url, *db_table, *state_dir, *retry_schedule;
-	int jitter;				/* percent */
+	int jitter; /* percent */
 	int connect_timeout_ms, timeout_ms;
-	int window;				/* events */
-	int probe_max;			/* s */
+	int window;                /* events */
+	int probe_max;             /* s */
 	int pending_max, dead_max; /* events */
-	int deliveries_limit;	/* MB */
+	int deliveries_limit;      /* MB */
 };
 
 extern struct hook_params hook_params;
@@ -31,7 +31,7 @@ extern callstate_api_t hook_callstate;
 int hook_db_endpoints(struct sb_endpoint **out, unsigned *count);
 
 int hook_proc_register(void); /* mod_init */
-int hook_proc_fork(void);	  /* PROC_MAIN */
+int hook_proc_fork(void);     /* PROC_MAIN */
 
 int hook_rpc_init(void);
 int hook_stats_init(void);

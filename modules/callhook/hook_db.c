@@ -50,7 +50,8 @@ static int file_there(const struct load *l)
 
 	if(strncmp(hook_params.db_url, "sqlite://", 9) != 0 || access(path, R_OK | W_OK) == 0)
 		return 0;
-	LM_ERR("db_url %s: the file %s cannot be used: %s; expected a database that the user Kamailio runs as can read and write; "
+	LM_ERR("db_url %s: the file %s cannot be used: %s; expected a database that the user Kamailio runs as can read and "
+		   "write; "
 		   "to make it: %s\n",
 			l->url, path, strerror(errno), mend());
 	return -1;
@@ -85,7 +86,8 @@ static int table_version(struct load *l, str *table)
 	int found = 0;
 
 	is[0].val.str_val = *table;
-	if(l->dbf.use_table(l->con, &version) < 0 || l->dbf.query(l->con, key, NULL, is, col, 1, 1, NULL, &res) < 0 || res == NULL)
+	if(l->dbf.use_table(l->con, &version) < 0 || l->dbf.query(l->con, key, NULL, is, col, 1, 1, NULL, &res) < 0
+			|| res == NULL)
 		return -1;
 	if(RES_ROW_N(res) > 0 && !VAL_NULL(ROW_VALUES(RES_ROWS(res)))) {
 		const db_val_t *v = ROW_VALUES(RES_ROWS(res));
@@ -100,12 +102,14 @@ static int connect_db(struct load *l)
 	str url = {hook_params.db_url, (int)strlen(hook_params.db_url)};
 
 	if(bind_module(&l->dbf) < 0) {
-		LM_ERR("db_url %s: no module for this database is loaded; expected loadmodule \"db_sqlite.so\" (or the one for your "
+		LM_ERR("db_url %s: no module for this database is loaded; expected loadmodule \"db_sqlite.so\" (or the one for "
+			   "your "
 			   "database) before callhook.so\n",
 				l->url);
 		return -1;
 	}
-	if(l->dbf.use_table == NULL || l->dbf.init == NULL || l->dbf.close == NULL || l->dbf.query == NULL || l->dbf.free_result == NULL) {
+	if(l->dbf.use_table == NULL || l->dbf.init == NULL || l->dbf.close == NULL || l->dbf.query == NULL
+			|| l->dbf.free_result == NULL) {
 		LM_ERR("db_url %s: this database module cannot query; use one that can, like db_sqlite\n", l->url);
 		return -1;
 	}
@@ -113,7 +117,8 @@ static int connect_db(struct load *l)
 		return -1;
 	l->con = l->dbf.init(&url);
 	if(l->con == NULL) {
-		LM_ERR("db_url %s: the database cannot be reached (what it said is in the lines above); check host, user and password, "
+		LM_ERR("db_url %s: the database cannot be reached (what it said is in the lines above); check host, user and "
+			   "password, "
 			   "and that it runs\n",
 				l->url);
 		return -1;
@@ -129,16 +134,19 @@ static int check_version(struct load *l)
 	if(found == HOOK_TABLE_VERSION)
 		return 0;
 	if(found < 0)
-		LM_ERR("db_url %s: the table version cannot be read, so that nothing is known of %s; expected version %d; to make both: "
+		LM_ERR("db_url %s: the table version cannot be read, so that nothing is known of %s; expected version %d; to "
+			   "make both: "
 			   "%s\n",
 				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
 	else if(found == 0)
-		LM_ERR("db_url %s: no version of table %s was found in the table version; expected %d; to make it: %s\n", l->url,
-				hook_params.db_table, HOOK_TABLE_VERSION, mend());
+		LM_ERR("db_url %s: no version of table %s was found in the table version; expected %d; to make it: %s\n",
+				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
 	else
-		LM_ERR("db_url %s: table %s has version %d; expected %d: %s\n", l->url, hook_params.db_table, found, HOOK_TABLE_VERSION,
-				found > HOOK_TABLE_VERSION ? "use the Signalbox that made it, or make the table anew (callhook-create.sql)"
-										   : mend());
+		LM_ERR("db_url %s: table %s has version %d; expected %d: %s\n", l->url, hook_params.db_table, found,
+				HOOK_TABLE_VERSION,
+				found > HOOK_TABLE_VERSION
+						? "use the Signalbox that made it, or make the table anew (callhook-create.sql)"
+						: mend());
 	return -1;
 }
 
@@ -207,15 +215,17 @@ static int take_rows(const db1_res_t *res, struct sb_endpoint *out)
 			continue;
 		for(int k = 0; k < i; k++) {
 			if(strcmp(out[k].id, out[i].id) == 0) {
-				LM_ERR("table %s, row id=\"%s\": two rows have this id; right would be: one\n", hook_params.db_table, out[i].id);
+				LM_ERR("table %s, row id=\"%s\": two rows have this id; right would be: one\n", hook_params.db_table,
+						out[i].id);
 				bad++;
 			}
 		}
 	}
 	if(bad == 0)
 		return 0;
-	LM_ERR("%d wrong values in table %s: correct them with UPDATE %s SET column = value WHERE id = '...', then start again\n", bad,
-			hook_params.db_table, hook_params.db_table);
+	LM_ERR("%d wrong values in table %s: correct them with UPDATE %s SET column = value WHERE id = '...', then start "
+		   "again\n",
+			bad, hook_params.db_table, hook_params.db_table);
 	return -1;
 }
 
@@ -231,15 +241,18 @@ static int read_table(struct load *l, struct sb_endpoint **out, unsigned *count)
 		columns[c].len = (int)strlen(columns[c].s);
 		keys[c] = &columns[c];
 	}
-	if(l->dbf.use_table(l->con, &table) < 0 || l->dbf.query(l->con, NULL, NULL, NULL, keys, 0, SB_EP_COLUMNS, &columns[SB_EP_id], &res) < 0
+	if(l->dbf.use_table(l->con, &table) < 0
+			|| l->dbf.query(l->con, NULL, NULL, NULL, keys, 0, SB_EP_COLUMNS, &columns[SB_EP_id], &res) < 0
 			|| res == NULL) {
-		LM_ERR("db_url %s: table %s cannot be read (what the database said is in the lines above); expected the columns of "
+		LM_ERR("db_url %s: table %s cannot be read (what the database said is in the lines above); expected the "
+			   "columns of "
 			   "version %d; to make it: %s\n",
 				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
 		return -1;
 	}
 	if(RES_ROW_N(res) > HOOK_ENDPOINTS_MAX) {
-		LM_ERR("table %s has %d rows; at most %d are possible\n", hook_params.db_table, RES_ROW_N(res), HOOK_ENDPOINTS_MAX);
+		LM_ERR("table %s has %d rows; at most %d are possible\n", hook_params.db_table, RES_ROW_N(res),
+				HOOK_ENDPOINTS_MAX);
 		goto out;
 	}
 	*out = calloc(RES_ROW_N(res) > 0 ? (size_t)RES_ROW_N(res) : 1, sizeof(**out));

@@ -12,12 +12,6 @@
 #include "event.h"
 #include "state.h"
 
-/* an enumerator in 5.6, a macro of another name in 6.x */
-#ifdef RPC_RET_ARRAY
-#define HOOK_RPC_ARRAY RPC_RET_ARRAY
-#else
-#define HOOK_RPC_ARRAY RET_ARRAY
-#endif
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX 1000
 
@@ -83,7 +77,8 @@ static void rpc_endpoints(rpc_t *rpc, void *ctx)
 	void *h;
 
 	for(unsigned i = 0; i < hook_cfg.count; i++) {
-		if(rpc->add(ctx, "{", &h) < 0 || add_endpoint(rpc, h, &hook_cfg.endpoints[i], &hook_cfg.status->endpoint[i]) < 0) {
+		if(rpc->add(ctx, "{", &h) < 0
+				|| add_endpoint(rpc, h, &hook_cfg.endpoints[i], &hook_cfg.status->endpoint[i]) < 0) {
 			rpc->fault(ctx, 500, "The reply could not be built");
 			return;
 		}
@@ -93,7 +88,8 @@ static void rpc_endpoints(rpc_t *rpc, void *ctx)
 static int index_of(const str *id)
 {
 	for(unsigned i = 0; i < hook_cfg.count; i++) {
-		if(strlen(hook_cfg.endpoints[i].id) == (size_t)id->len && memcmp(hook_cfg.endpoints[i].id, id->s, (size_t)id->len) == 0)
+		if(strlen(hook_cfg.endpoints[i].id) == (size_t)id->len
+				&& memcmp(hook_cfg.endpoints[i].id, id->s, (size_t)id->len) == 0)
 			return (int)i;
 	}
 	return -1;
@@ -115,9 +111,12 @@ static bool add_pending(const struct sb_store_row *row, void *arg)
 	sb_uuid_text(call, row->p.call);
 	sb_event_id(id, hook_callstate.log->node, row->p.epoch, row->p.seq);
 	if(l->rpc->add(l->ctx, "{", &h) < 0
-			|| l->rpc->struct_add(h, "sssd", "endpoint", row->endpoint, "event", id, "call_id", call, "tries", (int)row->p.tries) < 0
+			|| l->rpc->struct_add(
+					   h, "sssd", "endpoint", row->endpoint, "event", id, "call_id", call, "tries", (int)row->p.tries)
+					   < 0
 			|| (row->p.next_at == 0 ? l->rpc->struct_add(h, "s", "next_try", "after an earlier event of its call")
-									: add_time(l->rpc, h, "next_try", row->p.next_at)) < 0
+									: add_time(l->rpc, h, "next_try", row->p.next_at))
+					   < 0
 			|| (row->p.error[0] != '\0' && l->rpc->struct_add(h, "s", "last_error", row->p.error) < 0))
 		l->failed = true;
 	return !l->failed;
@@ -131,7 +130,7 @@ static void rpc_pending(rpc_t *rpc, void *ctx)
 	str id = STR_NULL;
 	int limit = LIMIT_DEFAULT, i = -1;
 
-	rpc->scan(ctx, "*Sd", &id, &limit);
+	rpc->scan(ctx, "*S.d", &id, &limit);
 	if(id.len > 0 && !(id.len == 1 && id.s[0] == '*')) {
 		i = index_of(&id);
 		if(i < 0) {
@@ -176,7 +175,8 @@ static void rpc_enable(rpc_t *rpc, void *ctx)
 			rpc->add(ctx, "s", "enabled");
 			break;
 		case SB_ENDPOINT_OFF:
-			rpc->fault(ctx, 409, "This endpoint is off: set enabled = 1 in table %s and start Kamailio again", hook_params.db_table);
+			rpc->fault(ctx, 409, "This endpoint is off: set enabled = 1 in table %s and start Kamailio again",
+					hook_params.db_table);
 			break;
 		default:
 			rpc->fault(ctx, 409, "This endpoint is not disabled");
@@ -188,8 +188,8 @@ static const char *doc_pending[] = {"Events that wait for a retry: [endpoint or 
 static const char *doc_enable[] = {"Delivers again to an endpoint that answered 410: endpoint.", NULL};
 
 static rpc_export_t methods[] = {
-		{"callhook.endpoints", rpc_endpoints, doc_endpoints, HOOK_RPC_ARRAY},
-		{"callhook.pending", rpc_pending, doc_pending, HOOK_RPC_ARRAY},
+		{"callhook.endpoints", rpc_endpoints, doc_endpoints, RET_ARRAY},
+		{"callhook.pending", rpc_pending, doc_pending, RET_ARRAY},
 		{"callhook.enable", rpc_enable, doc_enable, 0},
 		{NULL, NULL, NULL, 0},
 };

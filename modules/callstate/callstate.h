@@ -117,9 +117,11 @@ int cs_stateless_init(void);
 int cs_on_stateless_reply(struct sip_msg *msg);
 /** Starts tracking the INVITE. @return 1, or -1: not an initial INVITE, or no room (counted) */
 int cs_start(struct sip_msg *msg);
-/** Remembers that this process's script started a call with this message, until the script's end. */
+/** Remembers that this process's script started a call with this message, until the script's end. @param ref 0: no room */
 void cs_started(struct sip_msg *msg, uint64_t ref);
 bool cs_was_started(struct sip_msg *msg);
+/** The script wanted a call to be followed, and there was no room. */
+bool cs_was_refused(struct sip_msg *msg);
 /** In-dialog transaction of a request that rr has just matched. */
 void cs_dialog_attach(struct cell *t, struct sip_msg *msg);
 
@@ -155,6 +157,8 @@ extern int cs_checkpoint_sink;
 /* cs_func.c */
 /** @return 0, -ENOENT, -EINVAL, -ENOSPC */
 int cs_set(struct sip_msg *msg, const str *name, const str *value);
+/** Applies what was set for this INVITE before its call began. */
+void cs_set_early(struct cs_call *c, struct sip_msg *msg);
 int cs_bind_api(callstate_api_t *api);
 extern struct cs_listener
 {

@@ -109,10 +109,10 @@ static void on_matched(struct sip_msg *msg, str *params, void *arg)
 	matched.by = by;
 	if(msg->REQ_METHOD == METHOD_ACK)
 		on_ack(c, &x);
+	else if(msg->REQ_METHOD == METHOD_BYE) /* whatever its CSeq: it ends a call only once */
+		cs_on_bye(c, by, &buf.m, &x);
 	else if(!is_new(c, by, x.cseq))
 		matched.ref = 0;
-	else if(msg->REQ_METHOD == METHOD_BYE)
-		cs_on_bye(c, by, &buf.m, &x);
 	else if(msg->REQ_METHOD == METHOD_REFER)
 		on_refer(c, by, msg, &x);
 	else if(msg->REQ_METHOD == METHOD_NOTIFY)
@@ -137,6 +137,7 @@ static void on_reply(struct cell *t, int type, struct tmcb_params *ps)
 		buf.m.code = x.code = (uint16_t)ps->code;
 		if(ps->rpl && ps->rpl != FAKED_REPLY)
 			buf.m.reason = x.reason = cs_span_of(ps->rpl->first_line.u.reply.reason);
+		x.method = (struct cs_span){"REFER", 5};
 	}
 	x.cseq = a->cseq;
 	c = cs_get(a->ref);

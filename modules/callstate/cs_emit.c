@@ -79,31 +79,37 @@ static void count(uint16_t type, bool inferred)
 	}
 }
 
-void cs_emit(struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x)
+static bool append(struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x)
 {
 	struct sb_out out = {.p = record.payload, .cap = sizeof(record.payload)};
 	bool numbered = !sb_type_internal(type);
 	int class = sb_type_shed(type);
 
-	if(numbered)
-		count(type, x->inferred);
 	if(sb_log_would_shed(&cs_log, class)) {
 		cs_sh->log.shed[class]++;
-		cs_sh->n.lost++;
-		return;
+		return false;
 	}
-	if(numbered)
-		c->sequence++;
+	c->sequence += numbered;
 	cs_encode(c, type, a, x, &out);
 	if(out.overflow || sb_log_append(&cs_log, type, class, &record, (uint32_t)out.len, NULL) < 0) {
-		if(numbered)
-			c->sequence--;
-		cs_sh->n.lost++;
-		return;
+		c->sequence -= numbered;
+		return false;
 	}
 	cs_sh->n.events += numbered;
 	for(unsigned i = 0; i < cs_listeners; i++)
 		cs_listener[i].f(type, record.payload, out.len, cs_listener[i].arg);
-	if(c->holds && type != SB_X_RELEASE && (cs_over(c) || (a && (a->flags & CS_A_DONE))))
-		cs_release_holds(c, cs_over(c) ? 0 : a->n);
+	return true;
+}
+
+void cs_emit(struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x)
+{
+	bool attempt_over = a && (a->flags & CS_A_DONE) && !cs_answered(c);
+	unsigned n = attempt_over ? a->n : 0;
+
+	if(!sb_type_internal(type))
+		count(type, x->inferred);
+	if(!append(c, type, a, x))
+		cs_sh->n.lost++;
+	if(c->holds && type != SB_X_RELEASE && (cs_over(c) || n))
+		cs_release_holds(c, cs_over(c) ? 0 : n);
 }

@@ -4,7 +4,10 @@
 
 #include <errno.h>
 
+#include "core/parser/parse_to.h"
+
 #define NAME_MAX_LEN 64
+#define EARLY_MAX 1024
 
 static struct owner
 {
@@ -76,13 +79,68 @@ static int set_one(struct cs_call *c, const str *name, const str *value)
 	return cs_attr_set(c, name->s, (size_t)name->len, value->s, (size_t)value->len);
 }
 
+/* What the script says of an INVITE before its call has begun, so that the first event tells it already. */
+static struct
+{
+	unsigned id;
+	int pid;
+	size_t len;
+	char text[EARLY_MAX]; /* name, 0, value, 0, … */
+} early;
+
+static bool early_of(struct sip_msg *msg)
+{
+	return early.len && early.id == msg->id && early.pid == msg->pid;
+}
+
+static int keep_early(struct sip_msg *msg, const str *name, const str *value)
+{
+	static struct cs_call scratch;
+	size_t need = (size_t)name->len + (size_t)value->len + 2;
+	int err;
+
+	if(msg->first_line.type != SIP_REQUEST || msg->REQ_METHOD != METHOD_INVITE || cs_parse_dialog_headers(msg) < 0
+			|| get_to(msg)->tag_value.len)
+		return -ENOENT;
+	if(!early_of(msg))
+		early.len = 0;
+	cs_call_clear(&scratch);
+	err = set_one(&scratch, name, value);
+	if(err < 0)
+		return err;
+	if(early.len + need > sizeof(early.text))
+		return -ENOSPC;
+	early.id = msg->id;
+	early.pid = msg->pid;
+	memcpy(early.text + early.len, name->s, (size_t)name->len);
+	early.text[early.len + (size_t)name->len] = 0;
+	memcpy(early.text + early.len + name->len + 1, value->s, (size_t)value->len);
+	early.len += need;
+	early.text[early.len - 1] = 0;
+	return 0;
+}
+
+void cs_set_early(struct cs_call *c, struct sip_msg *msg)
+{
+	if(!early_of(msg))
+		return;
+	for(size_t i = 0; i < early.len;) {
+		str name = {early.text + i, (int)strlen(early.text + i)};
+		str value = {name.s + name.len + 1, (int)strlen(name.s + name.len + 1)};
+
+		set_one(c, &name, &value);
+		i += (size_t)name.len + (size_t)value.len + 2;
+	}
+	early.len = 0;
+}
+
 int cs_set(struct sip_msg *msg, const str *name, const str *value)
 {
 	struct cs_call *c = cs_of_msg(msg, NULL);
 	int err;
 
 	if(c == NULL)
-		return -ENOENT;
+		return keep_early(msg, name, value);
 	err = set_one(c, name, value);
 	cs_unlock(c->hash);
 	return err;

@@ -83,7 +83,8 @@ static void add_route(struct cs_msgbuf *b, const rr_t *rr, bool front)
 	size_t have = b->m.route.len, more = (size_t)rr->len + (have ? 1 : 0);
 
 	if(have + more > sizeof(b->route)) {
-		b->m.route.len = sizeof(b->route); /* longer than is kept: the core marks the call */
+		memset(b->route + have, 0, sizeof(b->route) - have);
+		b->m.route = (struct cs_span){b->route, sizeof(b->route)}; /* longer than is kept: the core marks the call */
 		return;
 	}
 	if(front) {
@@ -111,7 +112,8 @@ static void read_routes(struct cs_msgbuf *b, struct sip_msg *msg, bool reply)
 		for(rr_t *rr = h->parsed; rr; rr = rr->next) {
 			if(reply && ours(rr))
 				return;
-			add_route(b, rr, reply);
+			if(rr->len > 0)
+				add_route(b, rr, reply);
 		}
 	}
 }
@@ -192,8 +194,9 @@ void cs_fill(struct cs_call *c, struct sip_msg *msg)
 	str uri;
 
 	new_id(c);
-	set(c, CS_T_SIP_CALL_ID, msg->callid->body);
-	set(c, CS_T_FROM_TAG, get_from(msg)->tag_value);
+	if(!cs_text_set(c, CS_T_SIP_CALL_ID, msg->callid->body.s, (size_t)msg->callid->body.len)
+			|| !cs_text_set(c, CS_T_FROM_TAG, get_from(msg)->tag_value.s, (size_t)get_from(msg)->tag_value.len))
+		c->flags |= CS_F_NO_CONTACT;
 	set(c, CS_T_FROM_URI, get_from(msg)->uri);
 	set(c, CS_T_FROM_NAME, unquoted(get_from(msg)->display));
 	set(c, CS_T_TO_URI, get_to(msg)->uri);

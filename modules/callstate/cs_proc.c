@@ -55,6 +55,7 @@ static bool look(struct cs_call *c, uint64_t mono, uint64_t *ref)
 		cs_context(&x, NULL);
 		switch(cs_on_deadline(c, &x)) {
 			case CS_DUE_FREE:
+				cs_release_holds(c, 0);
 				cs_free_locked(c);
 				break;
 			case CS_DUE_LIMIT:
@@ -67,6 +68,20 @@ static bool look(struct cs_call *c, uint64_t mono, uint64_t *ref)
 	}
 	cs_unlock(hash);
 	return limit;
+}
+
+static void say_untracked(void)
+{
+	static uint64_t said, next;
+	uint64_t now = cs_mono(), n = cs_sh->n.untracked;
+
+	if(n == said || now < next)
+		return;
+	LM_ERR("%llu calls went on without a trail: calls_max is %u, or shared memory is used up (callstate.stats, core.shmmem); "
+		   "raise calls_max or start with a larger -m\n",
+			(unsigned long long)(n - said), cs_sh->max);
+	said = n;
+	next = now + 10000000;
 }
 
 static void on_tick(unsigned int ticks, void *param)
@@ -88,6 +103,7 @@ static void on_tick(unsigned int ticks, void *param)
 	}
 	cs_sh->n.restored_setup = setup;
 	cs_loser_tick(mono);
+	say_untracked();
 }
 
 static void say(int64_t err)

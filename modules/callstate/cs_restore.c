@@ -75,6 +75,8 @@ int cs_checkpoint(void)
 	fclose(f);
 	if(err == 0 && rename(tmp, path) < 0)
 		err = -errno;
+	if(err == 0 && fsync(cs_log.journal_fd) < 0)
+		err = -errno;
 	if(err == 0 && cs_checkpoint_sink >= 0)
 		sb_log_sink_done(&cs_sh->log, cs_checkpoint_sink, h.pos.segment);
 	return err;

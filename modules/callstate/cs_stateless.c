@@ -33,6 +33,11 @@ bool cs_was_started(struct sip_msg *msg)
 	return started.ref && started.id == msg->id && started.pid == msg->pid;
 }
 
+bool cs_was_refused(struct sip_msg *msg)
+{
+	return started.ref == 0 && started.id == msg->id && started.pid == msg->pid;
+}
+
 static void on_stateless_answer(sl_cbp_t *p)
 {
 	if(p->req && cs_was_started(p->req))
@@ -51,11 +56,32 @@ static int on_script_end(struct sip_msg *msg, unsigned int flags, void *arg)
 	cs_context(&x, msg);
 	x.code = m.code;
 	c = cs_get(started.ref);
-	started.ref = 0;
+	started.pid = 0;
 	if(c) {
 		cs_on_script_end(c, &m, &x);
 		cs_unlock(c->hash);
 	}
+	return 1;
+}
+
+/* A CANCEL of a call whose transaction did not survive a restart: tm cannot pass it on, but it says what the caller wants. */
+static int on_script_start(struct sip_msg *msg, unsigned int flags, void *arg)
+{
+	struct cs_call *c;
+	struct cs_ctx x;
+
+	if(msg->REQ_METHOD != METHOD_CANCEL || atomic_load_explicit(&cs_sh->n.restored_setup, memory_order_relaxed) <= 0)
+		return 1;
+	if(cs_parse_dialog_headers(msg) < 0)
+		return 1;
+	cs_context(&x, msg);
+	cs_msg_request(&buf, msg);
+	c = cs_of_msg(msg, NULL);
+	if(c == NULL)
+		return 1;
+	if((c->flags & CS_F_RESTORED) && !(c->flags & CS_F_ATTACHED))
+		cs_on_cancel(c, &buf.m, &x);
+	cs_unlock(c->hash);
 	return 1;
 }
 
@@ -111,8 +137,9 @@ int cs_stateless_init(void)
 
 	if(bind && bind(&sl) == 0 && sl.register_cb)
 		sl.register_cb(&on_reply);
-	if(register_script_cb(on_script_end, POST_SCRIPT_CB | REQUEST_CB, 0) < 0) {
-		LM_ERR("the core refused the callback for the script's end\n");
+	if(register_script_cb(on_script_start, PRE_SCRIPT_CB | REQUEST_CB, 0) < 0
+			|| register_script_cb(on_script_end, POST_SCRIPT_CB | REQUEST_CB, 0) < 0) {
+		LM_ERR("the core refused the callbacks for the script's start and end\n");
 		return -1;
 	}
 	return 0;

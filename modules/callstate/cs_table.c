@@ -12,6 +12,8 @@ uint64_t cs_hash(const char *call_id, size_t len)
 {
 	uint64_t h = 0xcbf29ce484222325ull;
 
+	if(len > CS_CALL_ID_MAX)
+		len = CS_CALL_ID_MAX;
 	for(size_t i = 0; i < len; i++)
 		h = (h ^ (uint8_t)call_id[i]) * 0x100000001b3ull;
 	return h ^ (h >> 29);

@@ -198,6 +198,8 @@ static void on_invite(struct cell *t, int type, struct tmcb_params *ps)
 {
 	uint64_t ref = (uint64_t)(uintptr_t)*ps->param;
 
+	if(destroy_modules_phase())
+		return;
 	switch(type) {
 		case TMCB_REQUEST_FWDED:
 			on_forwarded(t, ps, ref);
@@ -234,15 +236,20 @@ static unsigned cseq_of(struct sip_msg *msg)
 	return cseq;
 }
 
-/* An INVITE of a call that is known: authentication, a retransmission after a restart, or a spiral. */
+/* An INVITE of a call that is known: authentication, a retransmission after a restart, or a spiral. Any other with a higher
+ * CSeq is a call of its own: it must not take over one that is under way. */
 static bool continues(struct cs_call *c, unsigned cseq)
 {
+	bool taken = (c->flags & CS_F_ATTACHED) && !(c->flags & CS_F_AUTH_WAIT);
+
 	if(cs_over(c))
 		return cseq == c->invite_cseq;
-	if(cs_in_setup(c) && (cseq > c->invite_cseq || (cseq == c->invite_cseq && !(c->flags & CS_F_ATTACHED)))) {
-		cs_on_continue(c, cseq);
-		c->flags &= ~(unsigned)CS_F_ATTACHED;
-	}
+	if(cseq < c->invite_cseq)
+		return true;
+	if(taken || !cs_in_setup(c))
+		return cseq == c->invite_cseq;
+	cs_on_continue(c, cseq);
+	c->flags &= ~(unsigned)CS_F_ATTACHED;
 	return true;
 }
 
@@ -266,6 +273,7 @@ static struct cs_call *begin(struct sip_msg *msg)
 		return NULL;
 	}
 	cs_fill(c, msg);
+	cs_set_early(c, msg);
 	cs_context(&x, msg);
 	cs_transfer_link(c, msg);
 	cs_on_start(c, &x);
@@ -278,23 +286,6 @@ static bool initial_invite(struct sip_msg *msg)
 		   && get_to(msg)->tag_value.len == 0;
 }
 
-int cs_start(struct sip_msg *msg)
-{
-	struct cs_call *c;
-	uint64_t ref;
-
-	if(!initial_invite(msg))
-		return -1;
-	c = begin(msg);
-	if(c == NULL)
-		return -1;
-	ref = cs_ref(c);
-	cs_unlock(c->hash);
-	cs_transfer_linked();
-	cs_started(msg, ref);
-	return 1;
-}
-
 static void attach(struct cell *t, struct sip_msg *msg)
 {
 	struct cs_call *c = begin(msg);
@@ -302,7 +293,7 @@ static void attach(struct cell *t, struct sip_msg *msg)
 
 	if(c == NULL)
 		return;
-	if((c->flags & CS_F_ATTACHED) || cs_over(c)) {
+	if((c->flags & CS_F_ATTACHED) || !cs_in_setup(c)) {
 		cs_unlock(c->hash);
 		return;
 	}
@@ -319,12 +310,35 @@ static void attach(struct cell *t, struct sip_msg *msg)
 	}
 }
 
+int cs_start(struct sip_msg *msg)
+{
+	struct cs_call *c;
+	struct cell *t;
+	uint64_t ref;
+
+	if(!initial_invite(msg))
+		return -1;
+	c = begin(msg);
+	if(c == NULL) {
+		cs_started(msg, 0);
+		return -1;
+	}
+	ref = cs_ref(c);
+	cs_unlock(c->hash);
+	cs_transfer_linked();
+	cs_started(msg, ref);
+	t = cs_tm.t_gett();
+	if(t != NULL && t != T_UNDEFINED)
+		attach(t, msg);
+	return 1;
+}
+
 static void on_request(struct cell *t, int type, struct tmcb_params *ps)
 {
 	struct sip_msg *msg = ps->req;
 
 	if(msg->REQ_METHOD == METHOD_INVITE && initial_invite(msg)) {
-		if(cs_params.auto_start || cs_was_started(msg))
+		if((cs_params.auto_start && !cs_was_refused(msg)) || cs_was_started(msg))
 			attach(t, msg);
 		return;
 	}

@@ -135,11 +135,13 @@ static void print_counts(struct cli *c, json_t *types, size_t calls, uint64_t ev
 	const char *name;
 	json_t *n;
 	if(c->json) {
-		print_json(c, json_pack("{s:I, s:I, s:O}", "calls", (json_int_t)calls, "events", (json_int_t)events, "types", types), false);
+		print_json(c,
+				json_pack("{s:I, s:I, s:O}", "calls", (json_int_t)calls, "events", (json_int_t)events, "types", types),
+				false);
 		return;
 	}
-	json_object_foreach (types, name, n)
-		fprintf(c->out, "%10" JSON_INTEGER_FORMAT "  %s\n", json_integer_value(n), name);
+	json_object_foreach(types, name, n)
+			fprintf(c->out, "%10" JSON_INTEGER_FORMAT "  %s\n", json_integer_value(n), name);
 	fprintf(c->out, "%10" PRIu64 "  events of %zu %s\n", events, calls, calls == 1 ? "call" : "calls");
 }
 
@@ -216,14 +218,16 @@ static int show(struct cli *c, const struct cli_options *o)
 	uint64_t epoch, seq;
 	int rc;
 	if(o->words != 2 || !parse_id(o->word[1], node, &epoch, &seq)) {
-		fprintf(c->err, "signalbox: journal show needs one event id: the webhook-id, or the short form of journal list (1-2a).\n");
+		fprintf(c->err, "signalbox: journal show needs one event id: the webhook-id, or the short form of journal list "
+						"(1-2a).\n");
 		return CLI_USAGE;
 	}
 	if((rc = cli_reader(c, (struct sb_pos){0, 0}, &r)) != CLI_OK)
 		return rc;
 	if(node[0] != '\0' && !same_node(node, c->node)) {
-		fprintf(c->err, "signalbox: event %s is of node %s; this journal is of node %s. Look there, or give its --dir.\n", o->word[1],
-				node, c->node);
+		fprintf(c->err,
+				"signalbox: event %s is of node %s; this journal is of node %s. Look there, or give its --dir.\n",
+				o->word[1], node, c->node);
 		sb_reader_close(r);
 		return CLI_NOT_FOUND;
 	}
@@ -238,7 +242,8 @@ static int show(struct cli *c, const struct cli_options *o)
 		rc = CLI_OK;
 	}
 	if(rc != CLI_OK)
-		fprintf(c->err, "signalbox: no event %s in %s: never written, or older than what the journal keeps.\n", o->word[1], c->journal);
+		fprintf(c->err, "signalbox: no event %s in %s: never written, or older than what the journal keeps.\n",
+				o->word[1], c->journal);
 	cli_say_damage(c, r);
 	sb_reader_close(r);
 	return rc;
@@ -252,7 +257,8 @@ int cmd_journal(struct cli *c, int argc, char **argv)
 		int (*run)(struct cli *c, const struct cli_options *o);
 		const char *options;
 		int words;
-	} verb[] = {{"list", list, filters, 1}, {"show", show, "", 2}, {"follow", follow, filters, 1}, {"count", count, filters, 1}};
+	} verb[] = {{"list", list, filters, 1}, {"show", show, "", 2}, {"follow", follow, filters, 1},
+			{"count", count, filters, 1}};
 	struct cli_options o;
 	const char *name = argc > 0 ? argv[0] : "";
 	for(size_t i = 0; i < sizeof(verb) / sizeof(verb[0]); i++) {
@@ -262,8 +268,8 @@ int cmd_journal(struct cli *c, int argc, char **argv)
 		if(rc != CLI_OK)
 			return rc;
 		if(o.words > verb[i].words) {
-			fprintf(c->err, "signalbox: journal %s: what is '%s'? Filters are --call, --number, --type, --since.\n", name,
-					o.word[verb[i].words]);
+			fprintf(c->err, "signalbox: journal %s: what is '%s'? Filters are --call, --number, --type, --since.\n",
+					name, o.word[verb[i].words]);
 			return CLI_USAGE;
 		}
 		return verb[i].run(c, &o);

@@ -71,10 +71,12 @@ static int find_call(struct cli *c, struct search *s)
 	if(s->found)
 		return CLI_OK;
 	if(s->last)
-		fprintf(c->err, "signalbox: no call in %s yet. Does the script run callstate_start() on the INVITE?\n", c->journal);
+		fprintf(c->err, "signalbox: no call in %s yet. Does the script run callstate_start() on the INVITE?\n",
+				c->journal);
 	else
 		fprintf(c->err,
-				"signalbox: no call '%s' in %s: looked for a call id, a SIP Call-ID, and a number or user in From, To and Request-URI.\n"
+				"signalbox: no call '%s' in %s: looked for a call id, a SIP Call-ID, and a number or user in From, To "
+				"and Request-URI.\n"
 				"What there is: signalbox journal list --type call.initiated\n",
 				text_plain(s->word, strlen(s->word)).s, c->journal);
 	return CLI_NOT_FOUND;
@@ -117,8 +119,8 @@ static void print_ladder(struct cli *c, const struct story *story, const struct 
 		const struct rung *r = &l->rung[i];
 		fprintf(c->out, "%12s  %s%-8s%s %s%s%s%s%s\n", ladder_time(l, i).s, tone_on(c, tone[r->tone]), r->label,
 				tone_off(c, tone[r->tone]), r->text.s, r->text.s[0] != '\0' && r->more.s[0] != '\0' ? "  " : "",
-				tone_on(c, r->label[0] == 't' && r->label[1] == 'r' && r->label[2] == 'y' ? tone[r->tone] : DIM), r->more.s,
-				tone_off(c, r->more.s[0] != '\0' && c->colour ? DIM : PLAIN));
+				tone_on(c, r->label[0] == 't' && r->label[1] == 'r' && r->label[2] == 'y' ? tone[r->tone] : DIM),
+				r->more.s, tone_off(c, r->more.s[0] != '\0' && c->colour ? DIM : PLAIN));
 	}
 }
 
@@ -171,7 +173,8 @@ static void print_hooks(struct cli *c, const struct story *s, const struct hooks
 
 static json_t *hooks_json(const struct cli *c, const struct story *s, const struct hooks *h)
 {
-	static const char *const fate[] = {[HOOK_WAITING] = "waiting", [HOOK_GIVEN_UP] = "given_up", [HOOK_DELIVERED] = "delivered"};
+	static const char *const fate[] = {
+			[HOOK_WAITING] = "waiting", [HOOK_GIVEN_UP] = "given_up", [HOOK_DELIVERED] = "delivered"};
 	json_t *list = json_array();
 	for(size_t i = 0; i < h->hooks; i++) {
 		const struct hook *k = &h->hook[i];
@@ -179,8 +182,8 @@ static json_t *hooks_json(const struct cli *c, const struct story *s, const stru
 		char id[64];
 		sb_event_id(id, c->node, k->epoch, k->seq);
 		json_t *o = json_pack("{s:s, s:s, s:s*, s:s, s:I, s:s*}", "endpoint", k->endpoint, "id", id, "type",
-				e != NULL ? type_text(&e->rec, &e->fields).s : NULL, "fate", fate[k->fate], "tries", (json_int_t)k->tries, "error",
-				k->error.s[0] != '\0' ? k->error.s : NULL);
+				e != NULL ? type_text(&e->rec, &e->fields).s : NULL, "fate", fate[k->fate], "tries",
+				(json_int_t)k->tries, "error", k->error.s[0] != '\0' ? k->error.s : NULL);
 		json_object_set_new(o, k->fate == HOOK_WAITING ? "next_at" : "at", sb_json_time(k->at));
 		if(k->code != 0)
 			json_object_set_new(o, "http_status", json_integer((json_int_t)k->code));
@@ -188,9 +191,9 @@ static json_t *hooks_json(const struct cli *c, const struct story *s, const stru
 			json_object_set_new(o, "latency_ms", json_real((double)k->latency / 1e3));
 		json_array_append_new(list, o);
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "total", (json_int_t)h->hooks, "delivered", (json_int_t)h->delivered, "waiting",
-			(json_int_t)h->waiting, "given_up", (json_int_t)h->given_up, "slowest_ms",
-			h->delivered > 0 ? json_real((double)h->slowest / 1e3) : json_null(), "list", list);
+	return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "total", (json_int_t)h->hooks, "delivered",
+			(json_int_t)h->delivered, "waiting", (json_int_t)h->waiting, "given_up", (json_int_t)h->given_up,
+			"slowest_ms", h->delivered > 0 ? json_real((double)h->slowest / 1e3) : json_null(), "list", list);
 }
 
 static json_t *text_json(const struct sb_field *f)
@@ -208,7 +211,8 @@ static json_t *ladder_json(const struct ladder *l)
 	json_t *list = json_array();
 	for(size_t i = 0; i < l->rungs; i++) {
 		const struct rung *r = &l->rung[i];
-		json_t *o = json_pack("{s:o, s:s, s:s, s:s}", "at", sb_json_time(r->at), "what", r->label, "text", r->text.s, "more", r->more.s);
+		json_t *o = json_pack("{s:o, s:s, s:s, s:s}", "at", sb_json_time(r->at), "what", r->label, "text", r->text.s,
+				"more", r->more.s);
 		if(r->at >= l->rung[0].at && l->rung[0].at != 0)
 			json_object_set_new(o, "after_s", json_real((double)(r->at - l->rung[0].at) / 1e6));
 		json_array_append_new(list, o);
@@ -216,8 +220,8 @@ static json_t *ladder_json(const struct ladder *l)
 	return list;
 }
 
-static void print_why_json(struct cli *c, const struct story *s, const struct ladder *l, const struct hooks *h, const struct verdict *v,
-		size_t more)
+static void print_why_json(struct cli *c, const struct story *s, const struct ladder *l, const struct hooks *h,
+		const struct verdict *v, size_t more)
 {
 	json_t *attempts = json_array();
 	for(size_t i = 0; i < s->attempts; i++)
@@ -231,13 +235,16 @@ static void print_why_json(struct cli *c, const struct story *s, const struct la
 	json_object_set_new(j, "answered_at", time_json(s, SB_C_ANSWERED_AT));
 	json_object_set_new(j, "ended_at", time_json(s, SB_C_ENDED_AT));
 	json_object_set_new(j, "duration_s",
-			story_has(&s->end, SB_C_DURATION_US) ? json_real((double)story_u64(&s->end, SB_C_DURATION_US) / 1e6) : json_null());
+			story_has(&s->end, SB_C_DURATION_US) ? json_real((double)story_u64(&s->end, SB_C_DURATION_US) / 1e6)
+												 : json_null());
 	json_object_set_new(j, "outcome", text_json(&s->end.f[SB_C_OUTCOME]));
 	json_object_set_new(j, "hangup_by", text_json(&s->end.f[SB_C_HANGUP_BY]));
 	json_object_set_new(j, "hangup_cause", text_json(&s->end.f[SB_C_HANGUP_CAUSE]));
 	json_object_set_new(j, "sip_code",
-			story_has(&s->end, SB_C_HANGUP_CODE) ? json_integer((json_int_t)story_u64(&s->end, SB_C_HANGUP_CODE)) : json_null());
-	json_object_set_new(j, "q850", story_has(&s->end, SB_C_Q850) ? json_integer((json_int_t)story_u64(&s->end, SB_C_Q850)) : json_null());
+			story_has(&s->end, SB_C_HANGUP_CODE) ? json_integer((json_int_t)story_u64(&s->end, SB_C_HANGUP_CODE))
+												 : json_null());
+	json_object_set_new(j, "q850",
+			story_has(&s->end, SB_C_Q850) ? json_integer((json_int_t)story_u64(&s->end, SB_C_Q850)) : json_null());
 	json_object_set_new(j, "attempts", attempts);
 	json_object_set_new(j, "ladder", ladder_json(l));
 	json_object_set_new(j, "webhooks", hooks_json(c, s, h));
@@ -250,16 +257,17 @@ static void print_why_json(struct cli *c, const struct story *s, const struct la
 /** Webhooks that are stuck are the next thing to look at where the call itself needs nothing. */
 static void next_for_hooks(struct verdict *v, const struct hooks *h)
 {
-	if(strcmp(v->next, "nothing to do") != 0 || h->waiting + h->given_up == 0)
+	size_t i = 0;
+	while(i < h->hooks && h->hook[i].fate == HOOK_DELIVERED)
+		i++;
+	if(strcmp(v->next, "nothing to do") != 0 || i == h->hooks)
 		return;
-	for(size_t i = 0; i < h->hooks; i++) {
-		if(h->hook[i].fate == HOOK_DELIVERED)
-			continue;
-		v->next[0] = '\0';
-		SAY(v->next, "look at the receiver of endpoint %s: %s", h->hook[i].endpoint,
-				h->hook[i].error.s[0] != '\0' ? h->hook[i].error.s : "it did not take the event");
-		return;
-	}
+	v->next[0] = '\0';
+	if(h->waiting > 0)
+		SAY(v->next, "the call needs nothing; its webhooks: kamcmd callhook.pending %s", h->hook[i].endpoint);
+	else
+		SAY(v->next, "the call needs nothing; its webhooks: kamcmd callhook.endpoints shows the state of %s",
+				h->hook[i].endpoint);
 }
 
 static void print_transfers(struct cli *c, const struct story *s)
@@ -278,18 +286,18 @@ static void print_transfers(struct cli *c, const struct story *s)
 	}
 }
 
-static void print_why(struct cli *c, const struct story *s, const struct ladder *l, const struct hooks *h, const struct verdict *v,
-		const struct search *search)
+static void print_why(struct cli *c, const struct story *s, const struct ladder *l, const struct hooks *h,
+		const struct verdict *v, const struct search *search)
 {
 	size_t more = search->by_id || search->last ? 0 : search->fits.used - 1;
 	print_ladder(c, s, l);
 	print_hooks(c, s, h);
 	print_transfers(c, s);
-	fprintf(c->out, "%scause:%s %s\n%snext:%s  %s\n", tone_on(c, BOLD), tone_off(c, BOLD), v->cause, tone_on(c, BOLD), tone_off(c, BOLD),
-			v->next);
+	fprintf(c->out, "%scause:%s %s\n%snext:%s  %s\n", tone_on(c, BOLD), tone_off(c, BOLD), v->cause, tone_on(c, BOLD),
+			tone_off(c, BOLD), v->next);
 	if(more > 0)
-		fprintf(c->out, "%zu more %s: signalbox journal list %s '%s' --type call.initiated\n", more, more == 1 ? "call" : "calls",
-				search->by_number ? "--number" : "--call", search->word);
+		fprintf(c->out, "%zu more %s: signalbox journal list %s '%s' --type call.initiated\n", more,
+				more == 1 ? "call" : "calls", search->by_number ? "--number" : "--call", search->word);
 }
 
 int cmd_why(struct cli *c, int argc, char **argv)
@@ -304,7 +312,8 @@ int cmd_why(struct cli *c, int argc, char **argv)
 	if(rc != CLI_OK)
 		return rc;
 	if(o.words != 1) {
-		fprintf(c->err, "signalbox: why needs one call: its Call-ID, our call id, a number, or 'last'. See: signalbox help\n");
+		fprintf(c->err,
+				"signalbox: why needs one call: its Call-ID, our call id, a number, or 'last'. See: signalbox help\n");
 		return CLI_USAGE;
 	}
 	search.word = o.word[0];

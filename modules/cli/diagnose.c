@@ -80,7 +80,8 @@ static void fill(char *out, size_t cap, const char *pattern, const struct story 
 	const struct
 	{
 		const char *key, *value;
-	} row[] = {{"{host}", host.s}, {"{ip}", ip.s}, {"{user}", user.s}, {"{name}", name.s}, {"{call}", s->call_id}, {"{sip}", sip.s}};
+	} row[] = {{"{host}", host.s}, {"{ip}", ip.s}, {"{user}", user.s}, {"{name}", name.s}, {"{call}", s->call_id},
+			{"{sip}", sip.s}};
 	out[0] = '\0';
 	for(const char *p = pattern; *p != '\0'; p++) {
 		size_t i = 0;
@@ -107,7 +108,7 @@ static void brief(struct text *t, const struct story_attempt *a)
 	bool local = story_u64(&a->f, SB_C_A_LOCAL) != 0;
 	const struct meaning *m = sip_meaning(code);
 	SAY(t->s, "%s%s ", t->s[0] != '\0' ? ", " : "", attempt_name(a).s);
-	if(silent(a))
+	if(code == 0 || silent(a))
 		SAY(t->s, "no reply");
 	else if(local && code == 408)
 		SAY(t->s, "no answer");
@@ -117,14 +118,24 @@ static void brief(struct text *t, const struct story_attempt *a)
 		SAY(t->s, "%" PRIu64 " %s", code, m != NULL ? m->is : "");
 }
 
+/** No final answer is known, and the next attempt was made only later. */
+static bool given_up(const struct story *s, size_t i)
+{
+	if(story_has(&s->attempt[i].f, SB_C_A_ANSWERED_AT) || i + 1 == s->attempts)
+		return false;
+	return story_u64(&s->attempt[i + 1].f, SB_C_A_STARTED_AT) > story_u64(&s->attempt[i].f, SB_C_A_STARTED_AT) + 100000;
+}
+
 /** Attempts that failed on their own, without the one given and without those cancelled. */
-static struct text failures(const struct story *s, const struct story_attempt *without, size_t *count)
+static struct text failures(const struct story *s, const struct story_attempt *without, bool never_rang, size_t *count)
 {
 	struct text t = {""};
 	*count = 0;
 	for(size_t i = 0; i < s->attempts; i++) {
 		uint64_t code = story_u64(&s->attempt[i].f, SB_C_A_CODE);
-		if(&s->attempt[i] == without || code < 300 || code == 487)
+		if(&s->attempt[i] == without || code == 487 || (code != 0 && code < 300) || (code == 0 && !given_up(s, i)))
+			continue;
+		if(never_rang && story_rang(&s->attempt[i]))
 			continue;
 		if(++*count <= 4)
 			brief(&t, &s->attempt[i]);
@@ -144,11 +155,14 @@ static void goes_on(struct verdict *v, const struct story *s)
 {
 	uint64_t state = story_u64(&s->call, SB_C_STATE);
 	if(story_answered(s)) {
-		SAY(v->cause, "the call is %s: answered, and no BYE is in the journal yet", state == SB_ST_HELD ? "on hold" : "up");
-		SAY(v->next, "kamcmd callstate.call %s   or wait for it: signalbox journal follow --call %s", s->call_id, s->call_id);
+		SAY(v->cause, "the call is %s: answered, and no BYE is in the journal yet",
+				state == SB_ST_HELD ? "on hold" : "up");
+		SAY(v->next, "kamcmd callstate.call %s   or wait for it: signalbox journal follow --call %s", s->call_id,
+				s->call_id);
 		return;
 	}
-	SAY(v->cause, "%s, and no final answer is in the journal yet", state == SB_ST_CALLING ? "the call is being set up" : "the call is ringing");
+	SAY(v->cause, "%s, and no final answer is in the journal yet",
+			state == SB_ST_CALLING ? "the call is being set up" : "the call is ringing");
 	SAY(v->next, "signalbox journal follow --call %s", s->call_id);
 }
 
@@ -157,11 +171,15 @@ static const struct
 {
 	const char *cause, *is, *next;
 } proxy_ended[] = {
-		{"max_duration", "the proxy ended it: max_duration was reached", "callstate_set(\"max_duration\", …) in the script sets the limit"},
+		{"max_duration", "the proxy ended it: max_duration was reached",
+				"callstate_set(\"max_duration\", …) in the script sets the limit"},
 		{"rpc", "an operator ended it over RPC (callstate.end)", NOTHING},
-		{"replaced", "its leg was taken over by another call (Replaces)", "signalbox journal list --call {call} shows transferred_to"},
-		{"lost", "its set-up was cut by a restart and nothing came after it", "what happened to the proxy? journalctl -u kamailio"},
-		{"dropped", "the script neither relayed nor answered it", "look for an exit or drop before t_relay() in the request route"},
+		{"replaced", "its leg was taken over by another call (Replaces)",
+				"signalbox journal list --call {call} shows transferred_to"},
+		{"lost", "its set-up was cut by a restart and nothing came after it",
+				"what happened to the proxy? journalctl -u kamailio"},
+		{"dropped", "the script neither relayed nor answered it",
+				"look for an exit or drop before t_relay() in the request route"},
 };
 
 static bool by_table(struct verdict *v, const struct story *s)
@@ -176,14 +194,35 @@ static bool by_table(struct verdict *v, const struct story *s)
 	return false;
 }
 
+/** The attempt that answered first: a fork may have two. */
 static const struct story_attempt *answering(const struct story *s)
 {
-	for(size_t i = s->attempts; i > 0; i--) {
-		uint64_t code = story_u64(&s->attempt[i - 1].f, SB_C_A_CODE);
-		if(story_has(&s->attempt[i - 1].f, SB_C_A_ANSWERED_AT) || (code >= 200 && code < 300))
-			return &s->attempt[i - 1];
+	const struct story_attempt *first = NULL;
+	for(size_t i = 0; i < s->attempts; i++) {
+		const struct story_attempt *a = &s->attempt[i];
+		uint64_t code = story_u64(&a->f, SB_C_A_CODE);
+		if(!story_has(&a->f, SB_C_A_ANSWERED_AT) && (code < 200 || code >= 300))
+			continue;
+		if(first == NULL || story_u64(&a->f, SB_C_A_ANSWERED_AT) < story_u64(&first->f, SB_C_A_ANSWERED_AT))
+			first = a;
 	}
-	return NULL;
+	return first;
+}
+
+/** "; transfer to X by callee: 603 Decline" */
+static void transfers(struct verdict *v, const struct story *s)
+{
+	for(size_t i = 0; i < s->events; i++) {
+		const struct sb_fields *f = &s->event[i].fields;
+		uint16_t type = s->event[i].rec.hdr.type;
+		if(type != SB_CALL_TRANSFERRED && type != SB_CALL_TRANSFER_FAILED)
+			continue;
+		SAY(v->cause, "; %s to %s by %s", type == SB_CALL_TRANSFERRED ? "transferred" : "transfer",
+				text_user(&f->f[SB_C_TRANSFER_TARGET]).s, text_field(&f->f[SB_C_BY]).s);
+		if(type == SB_CALL_TRANSFER_FAILED)
+			SAY(v->cause, " failed: %" PRIu64 " %s", story_u64(f, SB_C_TRANSFER_CODE),
+					text_field(&f->f[SB_C_TRANSFER_REASON]).s);
+	}
 }
 
 static void ended(struct verdict *v, const struct story *s)
@@ -194,29 +233,31 @@ static void ended(struct verdict *v, const struct story *s)
 	size_t n;
 	if(by_table(v, s))
 		return;
-	struct text bad = failures(s, a, &n);
+	struct text bad = failures(s, a, false, &n);
 	if(story_has(&s->call, SB_C_ACK_AT) && story_u64(&s->call, SB_C_ACK_AT) == 0) {
-		SAY(v->cause, "answered, but the ACK never came through here; %s hung up", text_field(&s->end.f[SB_C_HANGUP_BY]).s);
-		fill(v->next, sizeof(v->next), "does record_route() run on the INVITE, and does the caller honour it? sngrep -c host {ip}", s, a);
+		SAY(v->cause, "answered, but the ACK never came through here; %s hung up",
+				text_field(&s->end.f[SB_C_HANGUP_BY]).s);
+		fill(v->next, sizeof(v->next),
+				"does record_route() run on the INVITE, and does the caller honour it? sngrep -c host {ip}", s, a);
 		return;
 	}
 	SAY(v->cause, "%s%sanswered%s%s, %s hung up", n > 0 ? bad.s : "normal: ", n > 0 ? "; then " : "",
-			a != NULL ? " by " : "", a != NULL ? attempt_name(a).s : "",
-			text_field(&s->end.f[SB_C_HANGUP_BY]).s);
+			a != NULL ? " by " : "", a != NULL ? attempt_name(a).s : "", text_field(&s->end.f[SB_C_HANGUP_BY]).s);
 	if(story_u64(&s->call, SB_C_INFERRED) != 0)
 		SAY(v->cause, " (the answer itself was not seen: a restart of the proxy while it was set up)");
 	if(story_has(&s->end, SB_C_DURATION_US))
 		SAY(v->cause, " after %s", text_span(story_u64(&s->end, SB_C_DURATION_US)).s);
 	if(q850 != 0 && q850 != 16 && q850 != 31 && m != NULL)
 		SAY(v->cause, "; Q.850 %" PRIu64 ": %s (%s)", q850, m->is, m->usually);
+	transfers(v, s);
 	if(q850 != 0 && m != NULL && m->next != NULL) {
 		fill(v->next, sizeof(v->next), m->next, s, a);
 		return;
 	}
 	for(size_t i = 0; i < s->attempts && n > 0; i++) {
 		uint64_t code = story_u64(&s->attempt[i].f, SB_C_A_CODE);
-		m = sip_meaning(code);
-		if(code >= 300 && code != 487 && m != NULL) {
+		m = sip_meaning(code == 0 && given_up(s, i) ? 408 : code);
+		if(code != 487 && m != NULL) {
 			fill(v->next, sizeof(v->next), next_of(m, &s->attempt[i]), s, &s->attempt[i]);
 			return;
 		}
@@ -245,7 +286,8 @@ static void cancelled(struct verdict *v, const struct story *s)
 static void unsent(struct verdict *v, const struct story *s, const struct story_attempt *a)
 {
 	SAY(v->cause, "the INVITE could not be sent%s%s", a != NULL ? " to " : "", a != NULL ? attempt_name(a).s : "");
-	fill(v->next, sizeof(v->next), "does the name resolve, is there a route, is the port open? sipsak -vv -s sip:{host}", s, a);
+	fill(v->next, sizeof(v->next),
+			"does the name resolve, is there a route, is the port open? sipsak -vv -s sip:{host}", s, a);
 }
 
 static void refused(struct verdict *v, const struct story *s)
@@ -258,7 +300,7 @@ static void refused(struct verdict *v, const struct story *s)
 	const struct meaning *m = sip_meaning(code);
 	const struct meaning *q = q850 != 0 && q850 != 16 && q850 != 31 && q850 != 127 ? q850_meaning(q850) : NULL;
 	size_t n;
-	struct text others = failures(s, a, &n);
+	struct text others = failures(s, a, false, &n);
 	if(is(s, SB_C_OUTCOME, "cancelled") || is(s, SB_C_HANGUP_CAUSE, "cancel")) {
 		cancelled(v, s);
 		return;
@@ -290,6 +332,7 @@ static void nobody(struct verdict *v, const struct story *s)
 	struct text who = {""};
 	uint64_t start = story_u64(&s->call, SB_C_RINGING_AT);
 	uint64_t end = story_u64(&s->end, SB_C_ENDED_AT);
+	size_t n;
 	for(size_t i = 0; i < s->attempts; i++) {
 		if(story_rang(&s->attempt[i]))
 			SAY(who.s, "%s%s", who.s[0] != '\0' ? ", " : "", attempt_name(&s->attempt[i]).s);
@@ -297,6 +340,9 @@ static void nobody(struct verdict *v, const struct story *s)
 	SAY(v->cause, "%s rang, nobody answered", who.s[0] != '\0' ? who.s : "it");
 	if(start != 0 && end >= start)
 		SAY(v->cause, " in %s", text_span(end - start).s);
+	struct text bad = failures(s, NULL, true, &n);
+	if(n > 0)
+		SAY(v->cause, "; also: %s", bad.s);
 	SAY(v->next, "nothing is wrong with the route; offer overflow or a voice box");
 }
 
@@ -304,14 +350,16 @@ static void timed_out(struct verdict *v, const struct story *s)
 {
 	const struct story_attempt *a = decisive(s);
 	size_t n;
-	struct text others = failures(s, a, &n);
-	if(by_table(v, s))
-		return;
+	struct text others = failures(s, a, false, &n);
 	if(is(s, SB_C_OUTCOME, "expired")) {
-		SAY(v->cause, "answered, and no BYE ever came: both ends, or the way to here, went away");
-		fill(v->next, sizeof(v->next), "set a session timer (sst) or max_duration, and look at the peer: sngrep -c host {ip}", s, a);
+		SAY(v->cause, "answered, and no BYE ever came%s: both ends, or the way to here, went away",
+				is(s, SB_C_HANGUP_CAUSE, "max_duration") ? ", nor a reply to ours at max_duration" : "");
+		fill(v->next, sizeof(v->next),
+				"set a session timer (sst) or max_duration, and look at the peer: sngrep -c host {ip}", s, a);
 		return;
 	}
+	if(by_table(v, s))
+		return;
 	if(is(s, SB_C_OUTCOME, "no_answer")) {
 		nobody(v, s);
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "filter.h"
 #include "json.h"
+#include "story.h"
 #include "text.h"
 
 #include <fnmatch.h>
@@ -23,7 +24,8 @@ int filter_init(struct filter *f, struct cli *c, const struct cli_options *o)
 	f->internal = o->all;
 	f->by_id = o->call != NULL && sb_uuid_parse(f->id, o->call) == 0;
 	if(o->since != NULL && since_parse(o->since, now_us(), &f->since) != 0) {
-		fprintf(c->err, "signalbox: --since %s: give 90s, 10m, 2h, 3d, or a time in UTC: 2026-01-31T14:02:07, 14:02.\n", o->since);
+		fprintf(c->err, "signalbox: --since %s: give 90s, 10m, 2h, 3d, or a time in UTC: 2026-01-31T14:02:07, 14:02.\n",
+				o->since);
 		return CLI_USAGE;
 	}
 	return CLI_OK;
@@ -49,8 +51,8 @@ bool filter_takes(const struct filter *f, const struct sb_rec *rec, struct sb_fi
 		return false;
 	if(f->call != NULL && !f->by_id && !same_text(&v[SB_C_SIP_CALL_ID], f->call))
 		return false;
-	return f->number == NULL || number_matches(f->number, &v[SB_C_FROM_URI]) || number_matches(f->number, &v[SB_C_TO_URI])
-		   || number_matches(f->number, &v[SB_C_RURI]);
+	return f->number == NULL || number_matches(f->number, &v[SB_C_FROM_URI])
+		   || number_matches(f->number, &v[SB_C_TO_URI]) || number_matches(f->number, &v[SB_C_RURI]);
 }
 
 struct text type_text(const struct sb_rec *rec, const struct sb_fields *fields)
@@ -77,24 +79,22 @@ struct text short_id(const struct sb_rec *rec)
 static struct text detail(uint16_t type, const struct sb_fields *fields)
 {
 	const struct sb_field *v = fields->f;
-	struct sb_fields a;
+	struct story_attempt a = {0};
 	struct text t = {""};
 	if(type == SB_CALL_CDR && v[SB_C_ATTEMPTS_TOTAL].col != 0) {
 		uint64_t n = sb_field_u64(&v[SB_C_ATTEMPTS_TOTAL]);
 		SAY(t.s, "%" PRIu64 " %s", n, n == 1 ? "try" : "tries");
-	} else if(v[SB_C_ATTEMPT].col != 0 && sb_fields_read(&a, v[SB_C_ATTEMPT].data, v[SB_C_ATTEMPT].len) == 0) {
-		static const uint8_t who[] = {SB_C_A_TRUNK, SB_C_A_AGENT, SB_C_A_DST};
-		size_t w = 0;
-		while(w < 2 && a.f[who[w]].col == 0)
-			w++;
-		SAY(t.s, "try %" PRIu64 " %s", a.f[SB_C_A_N].col != 0 ? sb_field_u64(&a.f[SB_C_A_N]) : 0, text_field(&a.f[who[w]]).s);
-		if(a.f[SB_C_A_CODE].col != 0)
-			SAY(t.s, " %" PRIu64 "%s", sb_field_u64(&a.f[SB_C_A_CODE]), a.f[SB_C_A_LOCAL].col != 0 ? " (ours)" : "");
+	} else if(v[SB_C_ATTEMPT].col != 0 && sb_fields_read(&a.f, v[SB_C_ATTEMPT].data, v[SB_C_ATTEMPT].len) == 0) {
+		a.n = story_u64(&a.f, SB_C_A_N);
+		SAY(t.s, "try %" PRIu64 " %s", a.n, attempt_name(&a).s);
+		if(story_has(&a.f, SB_C_A_CODE))
+			SAY(t.s, " %" PRIu64 "%s", story_u64(&a.f, SB_C_A_CODE), story_has(&a.f, SB_C_A_LOCAL) ? " (ours)" : "");
 	}
 	static const uint8_t col[] = {SB_C_OUTCOME, SB_C_HANGUP_BY, SB_C_HANGUP_CAUSE, SB_C_TEXT, SB_C_BY};
 	for(size_t i = 0; i < sizeof(col); i++) {
 		if(v[col[i]].col != 0)
-			SAY(t.s, "%s%s%s", t.s[0] != '\0' ? " " : "", col[i] == SB_C_HANGUP_BY ? "by " : "", text_field(&v[col[i]]).s);
+			SAY(t.s, "%s%s%s", t.s[0] != '\0' ? " " : "", col[i] == SB_C_HANGUP_BY ? "by " : "",
+					text_field(&v[col[i]]).s);
 	}
 	return t;
 }
@@ -109,11 +109,12 @@ void line_print(struct cli *c, const struct sb_rec *rec, const struct sb_fields 
 		sb_uuid_text(call, v[SB_C_CALL_ID].data);
 	if(v[SB_C_SEQUENCE].col != 0)
 		snprintf(seq, sizeof(seq), "%" PRIu64, sb_field_u64(&v[SB_C_SEQUENCE]));
-	enum tone t = rec->hdr.type == SB_CALL_ANSWERED ? GOOD
+	enum tone t = rec->hdr.type == SB_CALL_ANSWERED                                     ? GOOD
 				  : rec->hdr.type == SB_CALL_FAILED || rec->hdr.type == SB_CALL_TIMEOUT ? BAD
-				  : sb_type_internal(rec->hdr.type) ? DIM : PLAIN;
-	fprintf(c->out, "%s %s  %-7s %s%2s %-20s%s %s  ", text_date(at).s, text_clock(at).s, short_id(rec).s, tone_on(c, t), seq,
-			type_text(rec, fields).s, tone_off(c, t), call);
+				  : sb_type_internal(rec->hdr.type)                                     ? DIM
+																						: PLAIN;
+	fprintf(c->out, "%s %s  %-7s %s%2s %-20s%s %s  ", text_date(at).s, text_clock(at).s, short_id(rec).s, tone_on(c, t),
+			seq, type_text(rec, fields).s, tone_off(c, t), call);
 	if(v[SB_C_FROM_URI].col != 0 || v[SB_C_RURI].col != 0)
 		fprintf(c->out, "%s \xe2\x86\x92 %s  ", text_user(&v[SB_C_FROM_URI]).s,
 				text_user(v[SB_C_RURI].col != 0 ? &v[SB_C_RURI] : &v[SB_C_TO_URI]).s);

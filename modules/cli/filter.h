@@ -13,7 +13,7 @@ struct filter
 	const char *call, *number, *type;
 	uint8_t id[16]; /* of call, where it is one of ours */
 	bool by_id;
-	bool internal; /* let internal records through */
+	bool internal;  /* let internal records through */
 	uint64_t since; /* µs, 0 = all */
 };
 

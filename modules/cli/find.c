@@ -34,11 +34,13 @@ static int no_journal(struct cli *c)
 	if(!is_dir(c->dir))
 		fprintf(c->err, "signalbox: %s: no such directory.\n", c->dir);
 	else if(access(c->dir, R_OK | X_OK) != 0 || (is_dir(c->journal) && access(c->journal, R_OK | X_OK) != 0))
-		fprintf(c->err, "signalbox: %s may not be read by this user. Run it as the user of Kamailio or as root.\n", c->journal);
+		fprintf(c->err, "signalbox: %s may not be read by this user. Run it as the user of Kamailio or as root.\n",
+				c->journal);
 	else
 		fprintf(c->err, "signalbox: no journal: looked for segments (*.seg) in %s/ and in the spool%s%s.\n", c->journal,
 				c->spool[0] != '\0' ? " " : "", c->spool);
-	fprintf(c->err, "Give the directory that holds journal/ and hooks/ with --dir DIR or $SIGNALBOX_DIR; it is filled once Kamailio runs "
+	fprintf(c->err, "Give the directory that holds journal/ and hooks/ with --dir DIR or $SIGNALBOX_DIR; it is filled "
+					"once Kamailio runs "
 					"with callstate.\n");
 	return CLI_NOT_FOUND;
 }
@@ -50,7 +52,8 @@ int cli_find(struct cli *c)
 	while(n > 1 && c->dir[n - 1] == '/')
 		c->dir[--n] = '\0';
 	if(n > SB_LOG_PATH - 32) {
-		fprintf(c->err, "signalbox: the path given with --dir is too long (%zu bytes, at most %u).\n", n, SB_LOG_PATH - 32);
+		fprintf(c->err, "signalbox: the path given with --dir is too long (%zu bytes, at most %u).\n", n,
+				SB_LOG_PATH - 32);
 		return CLI_USAGE;
 	}
 	c->journal[0] = c->hooks[0] = '\0';
@@ -94,5 +97,6 @@ void cli_say_damage(struct cli *c, const struct sb_reader *r)
 {
 	uint64_t n = sb_reader_damaged(r);
 	if(n > 0)
-		fprintf(c->err, "signalbox: %" PRIu64 " damaged %s in %s skipped.\n", n, n == 1 ? "place" : "places", c->journal);
+		fprintf(c->err, "signalbox: %" PRIu64 " damaged %s in %s skipped.\n", n, n == 1 ? "place" : "places",
+				c->journal);
 }

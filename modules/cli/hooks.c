@@ -34,12 +34,14 @@ static void keep(struct hooks *h, const struct hook *new)
 static void take_record(struct hooks *h, const struct sb_fields *fields)
 {
 	const struct sb_field *f = fields->f;
-	struct hook k = {.fate = f[SB_C_D_DELIVERED].col != 0 && sb_field_u64(&f[SB_C_D_DELIVERED]) != 0 ? HOOK_DELIVERED : HOOK_GIVEN_UP};
+	struct hook k = {.fate = f[SB_C_D_DELIVERED].col != 0 && sb_field_u64(&f[SB_C_D_DELIVERED]) != 0 ? HOOK_DELIVERED
+																									 : HOOK_GIVEN_UP};
 	const struct
 	{
 		enum sb_col col;
 		uint64_t *to;
-	} row[] = {{SB_C_D_SEQ, &k.seq}, {SB_C_D_TRIES, &k.tries}, {SB_C_D_CODE, &k.code}, {SB_C_D_LATENCY_US, &k.latency}, {SB_C_AT, &k.at}};
+	} row[] = {{SB_C_D_SEQ, &k.seq}, {SB_C_D_TRIES, &k.tries}, {SB_C_D_CODE, &k.code}, {SB_C_D_LATENCY_US, &k.latency},
+			{SB_C_AT, &k.at}};
 	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
 		*row[i].to = f[row[i].col].col != 0 ? sb_field_u64(&f[row[i].col]) : 0;
 	k.epoch = f[SB_C_D_EPOCH].col != 0 ? (uint32_t)sb_field_u64(&f[SB_C_D_EPOCH]) : 0;
@@ -57,12 +59,13 @@ static void read_history(struct hooks *h, struct cli *c, const uint8_t call[16])
 	struct sb_fields fields;
 	uint64_t first = 0, last = 0;
 	snprintf(dir, sizeof(dir), "%s/deliveries", c->hooks);
-	if(sb_log_segments(dir, NULL, &first, &last) < 0 || first == 0 || sb_reader_open(&r, dir, NULL, (struct sb_pos){first, 0}) != 0)
+	if(sb_log_segments(dir, NULL, &first, &last) < 0 || first == 0
+			|| sb_reader_open(&r, dir, NULL, (struct sb_pos){first, 0}) != 0)
 		return;
 	h->known = true;
 	while(sb_reader_next(r, &rec) == 1) {
-		if(rec.hdr.type == SB_X_DELIVERY && sb_find(rec.payload, rec.hdr.len, SB_C_CALL_ID, &id) && memcmp(id.data, call, 16) == 0
-				&& sb_fields_read(&fields, rec.payload, rec.hdr.len) == 0)
+		if(rec.hdr.type == SB_X_DELIVERY && sb_find(rec.payload, rec.hdr.len, SB_C_CALL_ID, &id)
+				&& memcmp(id.data, call, 16) == 0 && sb_fields_read(&fields, rec.payload, rec.hdr.len) == 0)
 			take_record(h, &fields);
 	}
 	sb_reader_close(r);
@@ -97,8 +100,11 @@ static int read_rows(struct hooks *h, sqlite3 *db, const char *sql, enum hook_fa
 	sqlite3_bind_blob(st, 1, call, 16, SQLITE_STATIC);
 	int rc;
 	while((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct hook k = {.fate = fate, .epoch = (uint32_t)sqlite3_column_int64(st, 1), .seq = (uint64_t)sqlite3_column_int64(st, 2),
-				.tries = (uint64_t)sqlite3_column_int64(st, 3), .at = (uint64_t)sqlite3_column_int64(st, 4)};
+		struct hook k = {.fate = fate,
+				.epoch = (uint32_t)sqlite3_column_int64(st, 1),
+				.seq = (uint64_t)sqlite3_column_int64(st, 2),
+				.tries = (uint64_t)sqlite3_column_int64(st, 3),
+				.at = (uint64_t)sqlite3_column_int64(st, 4)};
 		const void *endpoint = sqlite3_column_blob(st, 0);
 		SAY(k.endpoint, "%s", text_plain(endpoint, (size_t)sqlite3_column_bytes(st, 0)).s);
 		const void *error = sqlite3_column_blob(st, 5);
@@ -112,13 +118,15 @@ static int read_rows(struct hooks *h, sqlite3 *db, const char *sql, enum hook_fa
 static void read_disabled(struct hooks *h, sqlite3 *db)
 {
 	sqlite3_stmt *st = NULL;
-	if(sqlite3_prepare_v2(db, "SELECT endpoint, disabled_at, disabled_why FROM cursor WHERE disabled_at > 0", -1, &st, NULL) == SQLITE_OK
+	if(sqlite3_prepare_v2(db, "SELECT endpoint, disabled_at, disabled_why FROM cursor WHERE disabled_at > 0", -1, &st,
+			   NULL) == SQLITE_OK
 			&& sqlite3_step(st) == SQLITE_ROW) {
 		const void *name = sqlite3_column_blob(st, 0);
 		SAY(h->disabled.s, "%s", text_plain(name, (size_t)sqlite3_column_bytes(st, 0)).s);
 		uint64_t at = (uint64_t)sqlite3_column_int64(st, 1);
 		const void *why = sqlite3_column_blob(st, 2);
-		SAY(h->disabled.s, " since %s %s: %s", text_date(at).s, text_clock(at).s, text_plain(why, (size_t)sqlite3_column_bytes(st, 2)).s);
+		SAY(h->disabled.s, " since %s %s: %s", text_date(at).s, text_clock(at).s,
+				text_plain(why, (size_t)sqlite3_column_bytes(st, 2)).s);
 	}
 	sqlite3_finalize(st);
 }
@@ -131,13 +139,18 @@ static void read_state(struct hooks *h, struct cli *c, const uint8_t call[16])
 		return;
 	sqlite3 *db = open_state(path);
 	if(db == NULL) {
-		fprintf(c->err, "signalbox: %s cannot be opened; what waits for delivery is not shown. Run it as the user of Kamailio or as root.\n",
+		fprintf(c->err,
+				"signalbox: %s cannot be opened; what waits for delivery is not shown. Run it as the user of Kamailio "
+				"or as root.\n",
 				path);
 		return;
 	}
 	h->known = true;
-	if(read_rows(h, db, "SELECT endpoint, epoch, seq, tries, next_at, error FROM pending WHERE call_id = ?1", HOOK_WAITING, call) != 0
-			|| read_rows(h, db, "SELECT endpoint, epoch, seq, tries, given_up_at, error FROM dead WHERE call_id = ?1", HOOK_GIVEN_UP, call)
+	if(read_rows(h, db, "SELECT endpoint, epoch, seq, tries, next_at, error FROM pending WHERE call_id = ?1",
+			   HOOK_WAITING,
+			   call) != 0
+			|| read_rows(h, db, "SELECT endpoint, epoch, seq, tries, given_up_at, error FROM dead WHERE call_id = ?1",
+					   HOOK_GIVEN_UP, call)
 					   != 0)
 		fprintf(c->err, "signalbox: %s: %s; what waits for delivery may be missing here.\n", path, sqlite3_errmsg(db));
 	read_disabled(h, db);

@@ -22,8 +22,8 @@ struct hook
 	uint64_t seq; /* with epoch: the event */
 	enum hook_fate fate;
 	uint64_t tries;
-	uint64_t code; /* HTTP status, 0: none came */
-	uint64_t at;   /* µs: delivered, given up, or next try (0: behind an earlier event of its call) */
+	uint64_t code;    /* HTTP status, 0: none came */
+	uint64_t at;      /* µs: delivered, given up, or next try (0: behind an earlier event of its call) */
 	uint64_t latency; /* µs, delivered only */
 	struct text error;
 };
@@ -33,8 +33,8 @@ struct hooks
 	struct hook *hook;
 	size_t hooks;
 	size_t delivered, waiting, given_up;
-	uint64_t slowest; /* µs */
-	bool known;		  /* there is a history or a state.sqlite at all */
+	uint64_t slowest;     /* µs */
+	bool known;           /* there is a history or a state.sqlite at all */
 	struct text disabled; /* "crm since …: 410 Gone", the first endpoint switched off */
 };
 

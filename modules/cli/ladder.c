@@ -79,11 +79,9 @@ static void on_party(struct rung *r, const struct story *s, const struct sb_fiel
 static void on_transfer(struct rung *r, const struct story *s, const struct sb_fields *f)
 {
 	on_party(r, s, f);
-	SAY(r->text.s, " %s to %s", text_field(&f->f[SB_C_TRANSFER_KIND]).s,
-			text_user(&f->f[SB_C_TRANSFER_TARGET]).s);
+	SAY(r->text.s, " %s to %s", text_field(&f->f[SB_C_TRANSFER_KIND]).s, text_user(&f->f[SB_C_TRANSFER_TARGET]).s);
 	if(story_has(f, SB_C_TRANSFER_CODE))
-		SAY(r->more.s, "%" PRIu64 " %s", story_u64(f, SB_C_TRANSFER_CODE),
-				text_field(&f->f[SB_C_TRANSFER_REASON]).s);
+		SAY(r->more.s, "%" PRIu64 " %s", story_u64(f, SB_C_TRANSFER_CODE), text_field(&f->f[SB_C_TRANSFER_REASON]).s);
 }
 
 static struct text q850_of(const struct sb_fields *f)
@@ -91,7 +89,8 @@ static struct text q850_of(const struct sb_fields *f)
 	struct text t = {""};
 	const struct meaning *m = q850_meaning(story_u64(f, SB_C_Q850));
 	if(story_has(f, SB_C_Q850))
-		SAY(t.s, DOT "Q.850 %" PRIu64 " %s", story_u64(f, SB_C_Q850), m != NULL ? m->is : text_field(&f->f[SB_C_Q850_TEXT]).s);
+		SAY(t.s, DOT "Q.850 %" PRIu64 " %s", story_u64(f, SB_C_Q850),
+				m != NULL ? m->is : text_field(&f->f[SB_C_Q850_TEXT]).s);
 	return t;
 }
 
@@ -99,8 +98,7 @@ static void on_ended(struct rung *r, const struct story *s, const struct sb_fiel
 {
 	if(story_is(f, SB_C_HANGUP_CAUSE, "bye") || story_is(f, SB_C_HANGUP_CAUSE, "bye_before_answer"))
 		snprintf(r->label, sizeof(r->label), "BYE");
-	SAY(r->text.s, "by %s%s%s%s", text_field(&f->f[SB_C_HANGUP_BY]).s,
-			story_has(f, SB_C_DURATION_US) ? DOT : "",
+	SAY(r->text.s, "by %s%s%s%s", text_field(&f->f[SB_C_HANGUP_BY]).s, story_has(f, SB_C_DURATION_US) ? DOT : "",
 			story_has(f, SB_C_DURATION_US) ? text_span(story_u64(f, SB_C_DURATION_US)).s : "", q850_of(&s->end).s);
 	if(story_has(&s->call, SB_C_PDD_US))
 		SAY(r->more.s, "PDD %s", text_span(story_u64(&s->call, SB_C_PDD_US)).s);
@@ -113,7 +111,9 @@ static void on_failed(struct rung *r, const struct story *s, const struct sb_fie
 		snprintf(r->label, sizeof(r->label), "CANCEL");
 	else if(story_has(f, SB_C_HANGUP_CODE))
 		snprintf(r->label, sizeof(r->label), "%" PRIu64, story_u64(f, SB_C_HANGUP_CODE));
-	if(story_is(f, SB_C_HANGUP_CAUSE, "cancel"))
+	if(story_is(f, SB_C_OUTCOME, "expired"))
+		SAY(r->text.s, "answered, and no BYE came%s", q850_of(&s->end).s);
+	else if(story_is(f, SB_C_HANGUP_CAUSE, "cancel"))
 		SAY(r->text.s, "by %s%s", text_field(&f->f[SB_C_HANGUP_BY]).s, q850_of(&s->end).s);
 	else
 		SAY(r->text.s, "%s%s" ARROW " caller%s", text_field(&f->f[SB_C_HANGUP_REASON]).s,
@@ -198,7 +198,9 @@ int ladder_build(struct ladder *l, const struct story *s)
 	memset(l, 0, sizeof(*l));
 	size_t i = 0;
 	/* the start first, then the attempts, then the rest: the order for equal times */
-	for(; i < s->events && s->event[i].rec.hdr.type != SB_CALL_ANSWERED && s->event[i].rec.hdr.type <= SB_CALL_INITIATED; i++) {
+	for(; i < s->events && s->event[i].rec.hdr.type != SB_CALL_ANSWERED
+			&& s->event[i].rec.hdr.type <= SB_CALL_INITIATED;
+			i++) {
 		if(add_event(l, s, &s->event[i]) != 0)
 			return -ENOMEM;
 	}

@@ -13,7 +13,8 @@ static const struct
 
 static const char usage[] =
 		"signalbox why <Call-ID | call id | number | last>\n"
-		"    the story of a call: attempts, what each answered, who hung up, deliveries, the cause and what to do next\n"
+		"    the story of a call: attempts, what each answered, who hung up, deliveries, the cause and what to do "
+		"next\n"
 		"signalbox journal list [--call X] [--number N] [--type GLOB] [--since T] [--last N] [--all]\n"
 		"    events, one a line; --all: internal records too\n"
 		"signalbox journal follow [the same filters]\n"
@@ -35,7 +36,8 @@ static const char usage[] =
 
 const char *tone_on(const struct cli *c, enum tone t)
 {
-	static const char *const code[] = {[PLAIN] = "", [GOOD] = "\033[32m", [BAD] = "\033[31m", [DIM] = "\033[2m", [BOLD] = "\033[1m"};
+	static const char *const code[] = {
+			[PLAIN] = "", [GOOD] = "\033[32m", [BAD] = "\033[31m", [DIM] = "\033[2m", [BOLD] = "\033[1m"};
 	return c->colour ? code[t] : "";
 }
 
@@ -68,8 +70,8 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 		const char *name;
 		const char **value;
 		bool *flag;
-	} row[] = {{"--call", &o->call, NULL}, {"--number", &o->number, NULL}, {"--type", &o->type, NULL}, {"--since", &o->since, NULL},
-			{"--last", &o->last, NULL}, {"--all", NULL, &o->all}};
+	} row[] = {{"--call", &o->call, NULL}, {"--number", &o->number, NULL}, {"--type", &o->type, NULL},
+			{"--since", &o->since, NULL}, {"--last", &o->last, NULL}, {"--all", NULL, &o->all}};
 	memset(o, 0, sizeof(*o));
 	for(int i = 0; i < argc; i++) {
 		size_t r = 0;
@@ -151,7 +153,8 @@ int main(int argc, char **argv)
 	if(dir == NULL || dir[0] == '\0')
 		dir = "/var/lib/signalbox";
 	if(strlen(dir) >= sizeof(c.dir)) {
-		fprintf(c.err, "signalbox: the directory's path is too long (%zu bytes, less than %zu).\n", strlen(dir), sizeof(c.dir));
+		fprintf(c.err, "signalbox: the directory's path is too long (%zu bytes, less than %zu).\n", strlen(dir),
+				sizeof(c.dir));
 		return CLI_USAGE;
 	}
 	strcpy(c.dir, dir);

@@ -55,7 +55,8 @@ static int merge_attempts(struct story *s, const struct sb_rec *rec)
 	struct sb_fields a;
 	sb_in_init(&in, rec->payload, rec->hdr.len);
 	while(sb_in_next(&in, &f) == 1) {
-		if(f.col != SB_C_ATTEMPT || f.kind != SB_GROUP || sb_fields_read(&a, f.data, f.len) != 0 || !story_has(&a, SB_C_A_N))
+		if(f.col != SB_C_ATTEMPT || f.kind != SB_GROUP || sb_fields_read(&a, f.data, f.len) != 0
+				|| !story_has(&a, SB_C_A_N))
 			continue;
 		struct story_attempt *known = attempt_of(s, story_u64(&a, SB_C_A_N));
 		if(known == NULL)
@@ -80,7 +81,9 @@ static void note_end(struct story *s, const struct story_event *e)
 		uint64_t state = story_u64(&e->fields, SB_C_STATE);
 		merge(&s->end, &e->fields);
 		if(s->end_type == 0)
-			s->end_type = state == SB_ST_FAILED ? SB_CALL_FAILED : state == SB_ST_TIMEOUT ? SB_CALL_TIMEOUT : SB_CALL_ENDED;
+			s->end_type = state == SB_ST_FAILED    ? SB_CALL_FAILED
+						  : state == SB_ST_TIMEOUT ? SB_CALL_TIMEOUT
+												   : SB_CALL_ENDED;
 	}
 }
 
@@ -183,7 +186,8 @@ static void final_answer(struct text *t, const struct story *s, const struct sto
 		SAY(t->s, "cancelled%s", at(a, SB_C_A_ENDED_AT).s);
 	else if(code == 408 && local && story_rang(a))
 		SAY(t->s, "no answer%s", lasted(a).s);
-	else if(code == 408 && local && story_u64(&s->end, SB_C_HANGUP_CODE) >= 476 && story_u64(&s->end, SB_C_HANGUP_CODE) <= 479)
+	else if(code == 408 && local && story_u64(&s->end, SB_C_HANGUP_CODE) >= 476
+			&& story_u64(&s->end, SB_C_HANGUP_CODE) <= 479)
 		SAY(t->s, "not sent");
 	else if(code == 408 && local)
 		SAY(t->s, "no reply%s", lasted(a).s);

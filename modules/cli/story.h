@@ -30,8 +30,9 @@ struct story
 	struct story_attempt *attempt; /* by n */
 	size_t attempts;
 	struct sb_fields call; /* the newest value of each column */
-	struct sb_fields end; /* of the CDR, or of the event that ended the call; empty while it goes on */
-	uint16_t end_type;	  /* CALL_ENDED, CALL_FAILED or CALL_TIMEOUT; 0: the call goes on, or its end is not in the journal */
+	struct sb_fields end;  /* of the CDR, or of the event that ended the call; empty while it goes on */
+	uint16_t
+			end_type; /* CALL_ENDED, CALL_FAILED or CALL_TIMEOUT; 0: the call goes on, or its end is not in the journal */
 };
 
 void story_init(struct story *s, const uint8_t id[16]);
@@ -80,7 +81,7 @@ struct text ladder_time(const struct ladder *l, size_t i);
 struct verdict
 {
 	char cause[320]; /* one line */
-	char next[320];	 /* one step or command */
+	char next[320];  /* one step or command */
 };
 
 /** What the call's end means. Uses the tables of meanings.c. */
@@ -90,12 +91,13 @@ void diagnose(struct verdict *v, const struct story *s);
 struct meaning
 {
 	uint16_t code;
-	const char *is;		 /* "busy" */
+	const char *is;      /* "busy" */
 	const char *usually; /* "the callee is on another call" */
-	const char *next;	 /* {host} {ip} {user} {name} {call} {sip} are filled in; NULL: none */
-	const char *agent;	 /* the same where an agent was tried, not a trunk; NULL: next */
+	const char *next;    /* {host} {ip} {user} {name} {call} {sip} are filled in; NULL: none */
+	const char *agent;   /* the same where an agent was tried, not a trunk; NULL: next */
 };
-const struct meaning *sip_meaning(uint64_t code);  /* of the class (4xx…) if the code itself has no row; NULL: no SIP code */
+const struct meaning *sip_meaning(
+		uint64_t code); /* of the class (4xx…) if the code itself has no row; NULL: no SIP code */
 const struct meaning *q850_meaning(uint64_t cause); /* NULL if unknown */
 
 static inline uint64_t story_u64(const struct sb_fields *f, uint8_t col)

@@ -163,8 +163,8 @@ static int since_span(const char *s, uint64_t now_us, uint64_t *out_us)
 
 int since_parse(const char *s, uint64_t now_us, uint64_t *out_us)
 {
-	static const char *const form[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d",
-			"%H:%M:%S", "%H:%M"};
+	static const char *const form[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
+			"%Y-%m-%d", "%H:%M:%S", "%H:%M"};
 	if(s[0] >= '0' && s[0] <= '9' && since_span(s, now_us, out_us) == 0)
 		return 0;
 	for(size_t i = 0; i < sizeof(form) / sizeof(form[0]); i++) {

@@ -27,8 +27,8 @@ uint32_t sb_crc32c_table(uint32_t crc, const void *data, size_t len)
 
 	for(; len >= 8; len -= 8, p += 8) {
 		c ^= p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-		c = table[7][c & 0xff] ^ table[6][c >> 8 & 0xff] ^ table[5][c >> 16 & 0xff] ^ table[4][c >> 24]
-			^ table[3][p[4]] ^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
+		c = table[7][c & 0xff] ^ table[6][c >> 8 & 0xff] ^ table[5][c >> 16 & 0xff] ^ table[4][c >> 24] ^ table[3][p[4]]
+			^ table[2][p[5]] ^ table[1][p[6]] ^ table[0][p[7]];
 	}
 	while(len-- > 0)
 		c = c >> 8 ^ table[0][(c ^ *p++) & 0xff];

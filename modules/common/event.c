@@ -9,31 +9,31 @@
 
 static const char *const type_name[256] = {
 #define X(name, n, text, shed) [n] = text,
-	SB_TYPES(X)
+		SB_TYPES(X)
 #undef X
 };
 
 static const uint8_t type_shed[256] = {
 #define X(name, n, text, shed) [n] = shed,
-	SB_TYPES(X)
+		SB_TYPES(X)
 #undef X
 };
 
 static const uint8_t col_kind[256] = {
 #define X(name, n, kind) [n] = kind,
-	SB_COLUMNS(X)
+		SB_COLUMNS(X)
 #undef X
 };
 
 static const char *const col_name[256] = {
 #define X(name, n, kind) [n] = #name,
-	SB_COLUMNS(X)
+		SB_COLUMNS(X)
 #undef X
 };
 
 static const char *const state_name[] = {
 #define X(name, n, text) [n] = text,
-	SB_STATES(X)
+		SB_STATES(X)
 #undef X
 };
 

@@ -278,8 +278,8 @@ static json_t *object_at(json_t *data, enum place where)
 	return object;
 }
 
-static json_t *object_of(const struct event *e, const struct sb_fields *fields, uint16_t type, const struct row *row,
-		size_t rows)
+static json_t *object_of(
+		const struct event *e, const struct sb_fields *fields, uint16_t type, const struct row *row, size_t rows)
 {
 	json_t *data = json_object();
 	for(size_t i = 0; i < rows && data != NULL; i++) {

@@ -30,7 +30,8 @@ static size_t drop_entries(json_t *object, size_t too_many)
 	json_t *value;
 	void *next;
 	size_t won = 0;
-	json_object_foreach_safe (object, next, key, value) {
+	json_object_foreach_safe(object, next, key, value)
+	{
 		if(won >= too_many)
 			break;
 		won += size_of(value) + strlen(key) + 4;
@@ -56,13 +57,15 @@ static void shorten_strings(json_t *j, size_t max)
 	const char *key;
 	json_t *value;
 	size_t i;
-	json_object_foreach (j, key, value) {
+	json_object_foreach(j, key, value)
+	{
 		if(json_is_string(value) && json_string_length(value) > max)
 			json_object_set_new_nocheck(j, key, shorter(value, max));
 		else
 			shorten_strings(value, max);
 	}
-	json_array_foreach (j, i, value) {
+	json_array_foreach(j, i, value)
+	{
 		if(json_is_string(value) && json_string_length(value) > max)
 			json_array_set_new(j, i, shorter(value, max));
 		else

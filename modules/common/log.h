@@ -19,7 +19,7 @@
 
 #define SB_LOG_MAGIC 0x31474253u /* "SBG1" in the file */
 #define SB_LOG_MAX_RECORD 65536u /* header and payload, bytes */
-#define SB_LOG_WRITERS 1024u	 /* highest writer index, exclusive */
+#define SB_LOG_WRITERS 1024u     /* highest writer index, exclusive */
 #define SB_LOG_SINKS 16u
 #define SB_LOG_PATH 512u
 
@@ -30,13 +30,13 @@
 struct sb_rec_hdr
 {
 	uint32_t magic;
-	uint32_t len; /* payload bytes */
-	uint32_t crc; /* CRC-32C of everything in the record behind this field, payload included */
-	uint16_t type; /* enum sb_type, event.h */
+	uint32_t len;   /* payload bytes */
+	uint32_t crc;   /* CRC-32C of everything in the record behind this field, payload included */
+	uint16_t type;  /* enum sb_type, event.h */
 	uint16_t flags; /* 0 */
-	uint64_t seq;	/* unique within (node, epoch), not dense, not ordered between calls */
+	uint64_t seq;   /* unique within (node, epoch), not dense, not ordered between calls */
 	uint32_t epoch; /* fsynced and raised at every start: (node, epoch, seq) never repeats */
-	uint32_t salt;	/* random at every start: behind damage, bytes in a payload that look like a record are told by it */
+	uint32_t salt; /* random at every start: behind damage, bytes in a payload that look like a record are told by it */
 };
 
 /** Where a record begins. Ordered first by segment, then by offset. Valid in spool and journal alike. */
@@ -50,8 +50,8 @@ struct sb_rec
 {
 	struct sb_rec_hdr hdr;
 	const uint8_t *payload; /* valid until the next call on the same reader */
-	struct sb_pos pos;		/* of this record */
-	struct sb_pos next;		/* of the one behind it */
+	struct sb_pos pos;      /* of this record */
+	struct sb_pos next;     /* of the one behind it */
 };
 
 /** What is shed first when the spool nears its limit; a record's class is given with each append. */
@@ -66,30 +66,32 @@ struct sb_log_cfg
 {
 	char spool_dir[SB_LOG_PATH];
 	char journal_dir[SB_LOG_PATH];
-	uint64_t segment_size;	/* bytes after which a segment is sealed, 4 kB … 1 GB; a record is never split */
-	uint64_t spool_limit;	/* bytes in the spool, ≥ 2 segments, 0 = none; what happens near it: enum sb_shed */
-	uint64_t journal_keep;	/* bytes of delivered history kept for `signalbox why` */
-	uint64_t journal_limit; /* bytes; beyond it the oldest segment goes even if a sink has not read it (counted); 0 = none */
+	uint64_t segment_size; /* bytes after which a segment is sealed, 4 kB … 1 GB; a record is never split */
+	uint64_t spool_limit; /* bytes in the spool, ≥ 2 segments; what happens near it: enum sb_shed. sb_log_open() lowers
+							 * it to nine tenths of the spool's file system; 0 means just that */
+	uint64_t journal_keep; /* bytes of delivered history kept for `signalbox why` */
+	uint64_t
+			journal_limit; /* bytes; beyond it the oldest segment goes even if a sink has not read it (counted); 0 = none */
 };
 
 /** A writer's place in the shared memory, one cache line: what it does must not slow its neighbours. */
 struct sb_slot
 {
 	_Atomic uint64_t segment; /* it is writing to this one just now, 0 = to none */
-	_Atomic uint32_t pid;	  /* a slot of a process that is gone holds back nothing */
+	_Atomic uint32_t pid;     /* a slot of a process that is gone holds back nothing */
 	uint32_t pad[13];
 };
 
 /** Shared between all processes; allocate sb_log_shared_size() zeroed bytes in shared memory. */
 struct sb_log_shared
 {
-	_Atomic uint64_t current;	  /* segment that is written now */
+	_Atomic uint64_t current;     /* segment that is written now */
 	_Atomic uint64_t current_len; /* low half of a segment's number << 32 | bytes in it: sb_log_current_len() */
 	_Atomic uint64_t next_seq;
 	_Atomic uint64_t spool_bytes; /* bytes appended and not yet unlinked */
-	_Atomic uint64_t records;	  /* appended since start */
-	_Atomic uint64_t shed[3];	  /* not appended, by class */
-	_Atomic uint64_t failed;	  /* write() failed (spool full, no file) */
+	_Atomic uint64_t records;     /* appended since start */
+	_Atomic uint64_t shed[3];     /* not appended, by class */
+	_Atomic uint64_t failed;      /* write() failed (spool full, no file) */
 	/* written by the mover */
 	_Atomic uint64_t moved_segment, moved_offset; /* synced to the journal up to here */
 	_Atomic uint64_t journal_bytes, journal_segments, damaged, dropped_segments;
@@ -99,7 +101,8 @@ struct sb_log_shared
 	_Atomic uint64_t sink_segment[SB_LOG_SINKS];
 	char sink_name[SB_LOG_SINKS][32];
 	_Atomic uint32_t sinks;
-	/* a reader that sleeps sets waiting; the writer that sees it clears it and pokes wake_fd (an eventfd) */
+	/* A reader that sleeps sets waiting, asks sb_reader_next() once more, then polls wake_fd (an eventfd); the writer that
+	 * sees waiting clears it and pokes wake_fd. One process may sleep so. */
 	_Atomic uint32_t waiting;
 	struct sb_slot slot[SB_LOG_WRITERS];
 };
@@ -120,12 +123,12 @@ struct sb_log
 {
 	struct sb_log_cfg cfg;
 	struct sb_log_shared *sh;
-	char node[37];	/* uuid of this node, kept in journal_dir/node */
+	char node[37]; /* uuid of this node, kept in journal_dir/node */
 	uint32_t epoch;
 	uint32_t salt;
-	int lock_fd;	 /* flock on spool_dir/lock; inherited by every child on purpose */
+	int lock_fd;    /* flock on spool_dir/lock; inherited by every child on purpose */
 	int journal_fd; /* journal_dir, flock on it: two spools must not share a journal */
-	int wake_fd; /* eventfd */
+	int wake_fd;    /* eventfd */
 	unsigned writer;
 	int fd; /* this process's spool segment */
 	uint64_t fd_segment;
@@ -184,7 +187,9 @@ int sb_mover_new(struct sb_mover **out, struct sb_log *log);
 void sb_mover_free(struct sb_mover *m);
 /**
  * Copies what is new, syncs, unlinks sealed spool segments that are done, drops old journal segments by the limits.
- * Errors (disk full, read-only) are kept in sh->journal_errno and tried again at the next step.
+ * Segments are finished one after another. Errors (disk full, read-only) are kept in sh->journal_errno and tried again at
+ * the next step; on a full disk the oldest segment that every sink is past goes, one a step, whatever journal_keep says.
+ * A journal's file that is no beginning of the spool's (a power cut, two systems mixed up) is kept as <name>.aside.
  * @return bytes moved, or -errno
  */
 int64_t sb_mover_step(struct sb_mover *m, uint64_t now_us);

@@ -18,7 +18,7 @@ struct sb_mover
 	uint64_t segment; /* open in both places; 0 = none */
 	int from, to;
 	uint64_t synced;   /* bytes of it that are on disk */
-	bool unsynced;	   /* what is behind synced, or the file's name, may not be on disk */
+	bool unsynced;     /* what is behind synced, or the file's name, may not be on disk */
 	uint64_t marked;   /* complete segments up to here have lost their write permission in the spool */
 	uint64_t kept_for; /* what the limits were last applied for, and … */
 	bool look_again;   /* … whether something has changed since */

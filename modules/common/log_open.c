@@ -57,8 +57,8 @@ static int dir_check(const char *what, const char *dir, struct sentence *s)
 		return fail(s, -errno, "%s %s cannot be looked at by user %s: %s", what, dir, user, strerror(errno));
 	}
 	if(!S_ISDIR(st.st_mode))
-		return fail(s, -ENOTDIR, "%s %s is not a directory; move it away and make one: install -d -o %s -m 0750 %s", what,
-				dir, user, dir);
+		return fail(s, -ENOTDIR, "%s %s is not a directory; move it away and make one: install -d -o %s -m 0750 %s",
+				what, dir, user, dir);
 	if(faccessat(AT_FDCWD, dir, R_OK | W_OK | X_OK, AT_EACCESS) == 0)
 		return 0;
 	if(errno == EROFS)
@@ -66,8 +66,8 @@ static int dir_check(const char *what, const char *dir, struct sentence *s)
 				"%s %s is on a file system mounted read-only; mount it writable: mount -o remount,rw "
 				"\"$(findmnt -n -o TARGET --target %s)\"",
 				what, dir, dir);
-	return fail(s, -errno, "%s %s cannot be written by user %s: %s; give it to that user: chown -R %s %s", what, dir, user,
-			strerror(errno), user, dir);
+	return fail(s, -errno, "%s %s cannot be written by user %s: %s; give it to that user: chown -R %s %s", what, dir,
+			user, strerror(errno), user, dir);
 }
 
 static int cfg_check(struct sb_log_cfg *cfg, struct sentence *s)
@@ -80,7 +80,8 @@ static int cfg_check(struct sb_log_cfg *cfg, struct sentence *s)
 	if(rc != 0)
 		return rc;
 	if(cfg->segment_size < 4096 || cfg->segment_size > 1u << 30)
-		return fail(s, -EINVAL, "segment_size is %" PRIu64 " bytes: 4096 to 1073741824 are expected", cfg->segment_size);
+		return fail(
+				s, -EINVAL, "segment_size is %" PRIu64 " bytes: 4096 to 1073741824 are expected", cfg->segment_size);
 	if(cfg->spool_limit != 0 && cfg->spool_limit < 2 * cfg->segment_size)
 		return fail(s, -EINVAL, "spool_limit is %" PRIu64 " bytes: at least two segments are expected, %" PRIu64,
 				cfg->spool_limit, 2 * cfg->segment_size);
@@ -130,13 +131,14 @@ static int lock_spool(struct sb_log *log, unsigned wait_ms, struct sentence *s)
 	snprintf(path, sizeof(path), "%s/lock", log->cfg.spool_dir);
 	log->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, SB_LOG_MODE);
 	if(log->lock_fd < 0)
-		return fail(s, -errno, "the lock %s cannot be opened by user %s: %s; remove it if no instance runs: rm %s", path,
-				user_name(), strerror(errno), path);
+		return fail(s, -errno, "the lock %s cannot be opened by user %s: %s; remove it if no instance runs: rm %s",
+				path, user_name(), strerror(errno), path);
 	int rc = lock_take(log->lock_fd, wait_ms);
 	if(rc == -EWOULDBLOCK) {
 		holder(log->cfg.spool_dir, who, sizeof(who));
 		return fail(s, rc,
-				"spool_dir %s is in use by another instance, %s (or a process it left behind: fuser -v %s); stop it, or "
+				"spool_dir %s is in use by another instance, %s (or a process it left behind: fuser -v %s); stop it, "
+				"or "
 				"give this one a spool_dir and a journal_dir of its own",
 				log->cfg.spool_dir, who, path);
 	}
@@ -219,7 +221,8 @@ static int identity(struct sb_log *log, struct sentence *s)
 	n = sb_file_read(path, text, sizeof(text));
 	if(n == -ENOENT && known)
 		return fail(s, -ENOENT,
-				"%s is missing while %s/node is there: event ids could repeat; remove that too, for a new identity: rm %s/node",
+				"%s is missing while %s/node is there: event ids could repeat; remove that too, for a new identity: rm "
+				"%s/node",
 				path, dir, dir);
 	if(n != -ENOENT) {
 		char *end = text;
@@ -227,8 +230,13 @@ static int identity(struct sb_log *log, struct sentence *s)
 			epoch = strtoul(text, &end, 10);
 		if(n <= 0 || *end != '\0' || text[0] == '-' || epoch >= UINT32_MAX)
 			return fail(s, n < 0 ? (int)n : -EINVAL,
-					"%s cannot be used (%s): a number is expected; remove it and %s/node for a new identity: rm %s %s/node",
-					path, n < 0 ? strerror((int)-n) : n == 0 ? "empty" : text, dir, path, dir);
+					"%s cannot be used (%s): a number is expected; remove it and %s/node for a new identity: rm %s "
+					"%s/node",
+					path,
+					n < 0    ? strerror((int)-n)
+					: n == 0 ? "empty"
+							 : text,
+					dir, path, dir);
 	}
 	log->epoch = (uint32_t)epoch + 1;
 	snprintf(text, sizeof(text), "%" PRIu32 "\n", log->epoch);

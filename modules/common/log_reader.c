@@ -18,8 +18,8 @@ struct sb_reader
 	struct sb_log_shared *sh;
 	struct sb_walk walk;
 	uint64_t segment; /* open, or the least that is wanted */
-	uint64_t start;	  /* offset in the file of buf[0] */
-	size_t at, end;	  /* what is unread in buf */
+	uint64_t start;   /* offset in the file of buf[0] */
+	size_t at, end;   /* what is unread in buf */
 	int fd;
 	bool in_spool;
 	bool final; /* all of the segment is in buf */
@@ -164,7 +164,7 @@ static int segment_complete(struct sb_reader *r)
 		if(st.st_nlink == 0) {
 			int rc = copy_open(r, r->journal, r->segment);
 			r->in_spool = false;
-			return rc == 0 ? 2 : rc == -ENOENT ? 1 : rc;
+			return rc == 0 || rc == -ENOENT ? 1 : rc;
 		}
 		if(r->sh != NULL)
 			return sb_log_complete(r->sh, r->segment);

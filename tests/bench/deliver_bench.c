@@ -30,7 +30,13 @@ static struct
 {
 	unsigned long events, rate, concurrency, endpoints, window, seconds, probe_max, timeout_ms;
 	const char *schedule, *dir;
-} o = {.events = 10000, .concurrency = 8, .endpoints = 1, .window = 1024, .seconds = 60, .probe_max = 2, .timeout_ms = 5000,
+} o = {.events = 10000,
+		.concurrency = 8,
+		.endpoints = 1,
+		.window = 1024,
+		.seconds = 60,
+		.probe_max = 2,
+		.timeout_ms = 5000,
 		.schedule = "0,1,2,3"};
 static struct sb_log_shared *sh;
 static struct sb_log wlog;
@@ -65,8 +71,9 @@ static void option(const char *arg)
 	{
 		const char *name;
 		unsigned long *to;
-	} numbers[] = {{"events=", &o.events}, {"rate=", &o.rate}, {"concurrency=", &o.concurrency}, {"endpoints=", &o.endpoints},
-			{"window=", &o.window}, {"seconds=", &o.seconds}, {"probe_max=", &o.probe_max}, {"timeout_ms=", &o.timeout_ms}};
+	} numbers[] = {{"events=", &o.events}, {"rate=", &o.rate}, {"concurrency=", &o.concurrency},
+			{"endpoints=", &o.endpoints}, {"window=", &o.window}, {"seconds=", &o.seconds},
+			{"probe_max=", &o.probe_max}, {"timeout_ms=", &o.timeout_ms}};
 
 	for(size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		if(strncmp(arg, numbers[i].name, strlen(numbers[i].name)) == 0) {
@@ -212,10 +219,12 @@ static void run(struct sb_deliver *d, struct sb_deliver_status *st, pthread_t *w
 		s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
 	}
 	cpu = cpu_s(RUSAGE_THREAD) - cpu;
-	printf("{\"delivered\": %lu, \"failed_tries\": %lu, \"dead\": %lu, \"pending\": %lu, \"seconds\": %.3f, \"per_second\": %.0f, "
+	printf("{\"delivered\": %lu, \"failed_tries\": %lu, \"dead\": %lu, \"pending\": %lu, \"seconds\": %.3f, "
+		   "\"per_second\": %.0f, "
 		   "\"cpu_us_per_event\": %.1f, \"turns\": %lu, \"commits\": %lu}\n",
 			TOTAL(delivered), TOTAL(failed), TOTAL(dead), TOTAL(pending), s, (double)TOTAL(delivered) / s,
-			cpu * 1e6 / (double)(TOTAL(delivered) > 0 ? TOTAL(delivered) : 1), (unsigned long)st->turns, (unsigned long)st->commits);
+			cpu * 1e6 / (double)(TOTAL(delivered) > 0 ? TOTAL(delivered) : 1), (unsigned long)st->turns,
+			(unsigned long)st->commits);
 }
 
 int main(int argc, char **argv)
@@ -242,10 +251,20 @@ int main(int argc, char **argv)
 	wlog = mlog = log;
 	sb_log_attach(&wlog, 1);
 	sb_log_attach(&mlog, 2);
-	cfg = (struct sb_deliver_cfg){.log = &log, .sink = sb_log_sink(sh, "bench"), .state_dir = state,
-			.endpoints = endpoints(argv[1], argv[2]), .count = (unsigned)o.endpoints, .connect_timeout_ms = 2000,
-			.timeout_ms = (unsigned)o.timeout_ms, .probe_max_s = (unsigned)o.probe_max, .window = (uint32_t)o.window,
-			.pending_max = 100000, .dead_max = 100000, .deliveries_limit = 64 << 20, .status = st, .say = say};
+	cfg = (struct sb_deliver_cfg){.log = &log,
+			.sink = sb_log_sink(sh, "bench"),
+			.state_dir = state,
+			.endpoints = endpoints(argv[1], argv[2]),
+			.count = (unsigned)o.endpoints,
+			.connect_timeout_ms = 2000,
+			.timeout_ms = (unsigned)o.timeout_ms,
+			.probe_max_s = (unsigned)o.probe_max,
+			.window = (uint32_t)o.window,
+			.pending_max = 100000,
+			.dead_max = 100000,
+			.deliveries_limit = 64 << 20,
+			.status = st,
+			.say = say};
 	if(sb_schedule_parse(&cfg.schedule, o.schedule, 20, err, sizeof(err)) != 0
 			|| sb_deliver_prepare(&cfg, err, sizeof(err)) != 0 || sb_deliver_new(&d, &cfg, err, sizeof(err)) != 0)
 		die(err);

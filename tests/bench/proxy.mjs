@@ -41,7 +41,7 @@ export class Proxy {
     const callee = await ports.next();
     const defines = [...FLAGS[tracker], `LISTEN=udp:127.0.0.1:${p.port}`, `RPC_SOCKET="udp:127.0.0.1:${rpcPort}"`, `TARGET="sip:127.0.0.3:${callee}"`,
       `SPOOL_DIR="${p.spool}"`, `JOURNAL_DIR="${path.join(p.dir, 'journal')}"`];
-    p.kamailio = new Proc('kamailio', ['-DD', '-E', '-x', 'fm', '-X', 'fm', '-m', String(o.shm ?? 64), '-Y', p.sockets, '-L', `${path.join(BUILD, 'modules')}:${modules()}`,
+    p.kamailio = new Proc('kamailio', ['-DD', '-E', '-x', 'fm', '-X', 'fm', '-m', String(o.shm ?? 512), '-Y', p.sockets, '-L', `${path.join(BUILD, 'modules')}:${modules()}`,
       '-f', path.join(HERE, 'bench.cfg'), ...defines.flatMap((d) => ['-A', d])], { log: path.join(p.dir, 'kamailio.log'), cwd: p.dir });
     try {
       await poll(async () => {

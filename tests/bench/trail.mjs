@@ -41,7 +41,7 @@ export async function compare(ports, dir, o) {
   const proxies = [];
   try {
     for (const t of o.trackers) proxies.push(await Proxy.start(t, ports, dir));
-    for (const p of proxies) await calls(p, o.rate, o.rate);
+    for (const p of proxies) await calls(p, o.rate * o.seconds, o.rate); /* memory that is touched for the first time costs */
     const idle = await idleCost(proxies);
     const marks = proxies.map(() => []);
     let resent = 0;
@@ -70,7 +70,7 @@ export async function trailVsDialog(ports, dir, o, say) {
   const ours = of(c.runs.callstate), peer = of(c.runs.dialog), none = of(c.runs.none);
   const ratios = ours.values.map((v, i) => v / peer.values[i]);
   const ratio = median(ratios);
-  const events = Number(c.stats?.events_written ?? 0) / (o.rate * (o.rounds * o.seconds + 1));
+  const events = Number(c.stats?.events_written ?? 0) / (o.rate * o.seconds * (o.rounds + 1));
   const delivery = of(c.runs.callstate, 'delivery').median;
   for (const [t, f] of [['callstate', ours], ['dialog', peer], ['none', none]])
     say(`  ${t.padEnd(9)} ${round(f.median)} µs a call (± ${round(f.spread)} %), ${round(f.median - none.median)} more than without; idle ${round(c.idle[t].workers)} µs a second; turns ${f.values.join(' ')}`);

@@ -23,13 +23,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WRITERS = 8, CALLS = 64, MOVER = WRITERS, DOUBTS = 65536, READERS = 3, PAD_MOST = 160 };
+enum
+{
+	WRITERS = 8,
+	CALLS = 64,
+	MOVER = WRITERS,
+	DOUBTS = 65536,
+	READERS = 3,
+	PAD_MOST = 160
+};
 
 struct call
 {
 	pthread_mutex_t lock; /* robust: the next process learns that its holder was killed */
-	uint64_t begun;	      /* n of the append that was begun last … */
-	uint64_t done;	      /* … and of the one that returned last */
+	uint64_t begun;       /* n of the append that was begun last … */
+	uint64_t done;        /* … and of the one that returned last */
 };
 
 /* A record that may be there or not: its writer was killed within the append. */
@@ -244,7 +252,8 @@ static void reader(unsigned kind)
 	uint64_t last[CALLS] = {0};
 	struct sb_reader *r;
 	struct sb_rec rec;
-	int rc = sb_reader_open(&r, instance.cfg.journal_dir, kind == 2 ? NULL : instance.cfg.spool_dir, (struct sb_pos){0, 0});
+	int rc = sb_reader_open(
+			&r, instance.cfg.journal_dir, kind == 2 ? NULL : instance.cfg.spool_dir, (struct sb_pos){0, 0});
 
 	if(rc != 0)
 		die("reader", rc);
@@ -371,7 +380,7 @@ static bool account(unsigned kind, uint64_t begun)
 	if(!r->ended)
 		lost = begun;
 	printf("read by %-26s %" PRIu64 " records; lost %" PRIu64 ", invented %" PRIu64 ", twice or out of order %" PRIu64
-	       "; killed within the append and not there %" PRIu64 "; torn places passed %" PRIu64 "\n",
+		   "; killed within the append and not there %" PRIu64 "; torn places passed %" PRIu64 "\n",
 			reader_name[kind], (uint64_t)r->records, lost, r->foreign, r->unordered, r->missing - lost,
 			(uint64_t)r->damaged);
 	return lost == 0 && r->foreign == 0 && r->unordered == 0 && r->records + r->missing == begun;
@@ -433,12 +442,12 @@ int main(int argc, char **argv)
 	reader(2);
 
 	uint64_t doubts = truth->doubts, acknowledged = begun - doubts;
-	printf("seed %" PRIu64 ": %u writers, %u calls, segments of %" PRIu64 " kB, %.1f s, %.0f records/s\n", seed, WRITERS, CALLS,
-			instance.cfg.segment_size >> 10, took, (double)begun / took);
+	printf("seed %" PRIu64 ": %u writers, %u calls, segments of %" PRIu64 " kB, %.1f s, %.0f records/s\n", seed,
+			WRITERS, CALLS, instance.cfg.segment_size >> 10, took, (double)begun / took);
 	printf("killed: %u writers, %u movers; stopped for a while: %u writers\n", harm.writers_killed, harm.movers_killed,
 			harm.writers_stopped);
 	printf("appends that returned: %" PRIu64 "; appends in which the writer was killed: %" PRIu64 "; segments: %" PRIu64
-	       "; waits for room in the spool: %" PRIu64 "; failed: %" PRIu64 "\n",
+		   "; waits for room in the spool: %" PRIu64 "; failed: %" PRIu64 "\n",
 			acknowledged, doubts, shared->current - first + 1, (uint64_t)truth->shed, (uint64_t)truth->failed);
 	bool good = truth->failed == 0;
 	for(unsigned kind = 0; kind < READERS; kind++)

@@ -10,7 +10,7 @@ import { Callee } from '../peers/callee.mjs';
 
 const scenario = (name) => path.join(path.dirname(fileURLToPath(import.meta.url)), 'sipp', `${name}.xml`);
 const rules = 'route[RULES] {\n\t$ru = "sip:x@127.0.0.3:" + $(rU{s.select,1,-});\n\troute(RELAY);\n}\n';
-const KILLS = Number(process.env.KILLS ?? 8);
+const KILLS = Number(process.env.KILLS ?? 25);
 const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 
 /** Numbers that are the same in every run, and written in the failure. */

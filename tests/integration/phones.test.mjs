@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Two real phones, real RTP through rtpengine, digest; and who is not let in.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import { test, assertEvents } from '../lib/test.mjs';
-import { md5, start } from '../lib/harness.mjs';
+import { md5, sqlite, start } from '../lib/harness.mjs';
 import { poll } from '../lib/proc.mjs';
 import { SipSocket, token } from '../lib/sip.mjs';
 import { secondsOfTone } from '../lib/tone.mjs';
@@ -13,8 +14,10 @@ test('two_phones_register_with_digest_call_and_hear_each_other', async () => {
   const sb = await start({ name: 'phones', rtpengine: true, users });
   try {
     const anna = await sb.baresip('anna', { tone: 440, display: 'Anna Desk' });
-    const ben = await sb.baresip('ben', { tone: 1000 });
+    const ben = await sb.baresip('ben', { tone: 1000, answer: 'manual' });
     anna.dial(`sip:ben@${sb.domain}`);
+    await anna.wait('CALL_RINGING');
+    ben.accept();
     const { id } = await anna.wait('CALL_ESTABLISHED');
     await poll(async () => (await sb.rtpengine.totals(id))?.packets > 150, 8000, 'rtpengine counts no 150 packets', 100);
     const { packets, errors } = await sb.rtpengine.totals(id);
@@ -45,8 +48,10 @@ test('a_phone_that_hangs_up_as_callee_ends_the_call', async () => {
   const sb = await start({ name: 'callee', rtpengine: true, users });
   try {
     const anna = await sb.baresip('anna');
-    const ben = await sb.baresip('ben');
+    const ben = await sb.baresip('ben', { answer: 'manual' });
     anna.dial(`sip:ben@${sb.domain}`);
+    await anna.wait('CALL_RINGING');
+    ben.accept();
     const { id } = await anna.wait('CALL_ESTABLISHED');
     await ben.wait('CALL_ESTABLISHED');
     ben.hangup();
@@ -63,8 +68,10 @@ test('the_proxy_ends_a_call_over_rpc_and_both_phones_and_the_media_are_told', as
   const sb = await start({ name: 'rpcend', rtpengine: true, users });
   try {
     const anna = await sb.baresip('anna');
-    const ben = await sb.baresip('ben');
+    const ben = await sb.baresip('ben', { answer: 'manual' });
     anna.dial(`sip:ben@${sb.domain}`);
+    await anna.wait('CALL_RINGING');
+    ben.accept();
     const { id } = await anna.wait('CALL_ESTABLISHED');
     await ben.wait('CALL_ESTABLISHED');
     assert.ok(await sb.rtpengine.totals(id), 'rtpengine has the call');
@@ -81,19 +88,22 @@ test('the_proxy_ends_a_call_over_rpc_and_both_phones_and_the_media_are_told', as
 
 function challenge(text, name) { return text.match(new RegExp(`${name}="([^"]*)"`))?.[1]; }
 
-function digest(user, realm, password, nonce, method, uri) {
-  const response = md5(`${md5(`${user}:${realm}:${password}`)}:${nonce}:${md5(`${method}:${uri}`)}`);
-  return `Authorization: Digest username="${user}", realm="${realm}", nonce="${nonce}", uri="${uri}", response="${response}", algorithm=MD5`;
+const HASH = { MD5: md5, 'SHA-256': (text) => crypto.createHash('sha256').update(text).digest('hex') };
+
+function digest(user, realm, password, nonce, method, uri, algorithm = 'MD5') {
+  const h = HASH[algorithm];
+  const response = h(`${h(`${user}:${realm}:${password}`)}:${nonce}:${h(`${method}:${uri}`)}`);
+  return `Authorization: Digest username="${user}", realm="${realm}", nonce="${nonce}", uri="${uri}", response="${response}", algorithm=${algorithm}`;
 }
 
-async function register(sb, s, user, password) {
+async function register(sb, s, user, password, algorithm = 'MD5') {
   const uri = `sip:${sb.domain}`;
   const lines = (cseq, callId, more = []) => s.lines({ method: 'REGISTER', from: `<sip:${user}@${sb.domain}>`, to: `<sip:${user}@${sb.domain}>`, callId, cseq, more });
   const first = token();
   s.send(s.request('REGISTER', uri, lines(1, first)), sb.port);
   const asked = await s.final(first);
   const second = token();
-  s.send(s.request('REGISTER', uri, lines(2, second, [digest(user, challenge(asked, 'realm'), password, challenge(asked, 'nonce'), 'REGISTER', uri)])), sb.port);
+  s.send(s.request('REGISTER', uri, lines(2, second, [digest(user, challenge(asked, 'realm'), password, challenge(asked, 'nonce'), 'REGISTER', uri, algorithm)])), sb.port);
   return s.final(second);
 }
 
@@ -110,6 +120,35 @@ test('a_wrong_password_and_an_unknown_user_get_the_same_answer', async () => {
     assert.match(wrong, /^SIP\/2.0 401/);
     assert.equal(shape(unknown), shape(wrong));
     assert.doesNotMatch(wrong, /^(Server|User-Agent):/im);
+  } finally {
+    s.close();
+    await sb.stop();
+  }
+});
+
+test('digest_with_sha_256_if_the_settings_say_so', async () => {
+  const ha1 = HASH['SHA-256'](`anna:signalbox.test:${users.anna}`);
+  const sb = await start({ name: 'sha256', defines: { AUTH_ALGORITHM: 'SHA-256' },
+    sql: `INSERT INTO subscriber (username, domain, ha1) VALUES ('anna', 'signalbox.test', '${ha1}');` });
+  const s = await SipSocket.open('127.0.0.1');
+  try {
+    assert.match(await register(sb, s, 'anna', users.anna, 'SHA-256'), /^SIP\/2.0 200/);
+    assert.match(await register(sb, s, 'anna', 'guessed', 'SHA-256'), /^SIP\/2.0 401[^]*algorithm=SHA-256/);
+  } finally {
+    s.close();
+    await sb.stop();
+  }
+});
+
+test('a_user_added_while_it_runs_is_known_after_a_reload_over_rpc', async () => {
+  const sb = await start({ name: 'reload', users });
+  const s = await SipSocket.open('127.0.0.1');
+  try {
+    await sqlite(sb.db, `INSERT INTO subscriber (username, domain, ha1) VALUES ('carl', '${sb.domain}', '${md5(`carl:${sb.domain}:carl-secret`)}');`);
+    assert.match(await register(sb, s, 'carl', 'carl-secret'), /^SIP\/2.0 401/);
+    await sb.rpc('htable.reload', 'credentials');
+    assert.match(await register(sb, s, 'carl', 'carl-secret'), /^SIP\/2.0 200/);
+    assert.match(await register(sb, s, 'anna', users.anna), /^SIP\/2.0 200/);
   } finally {
     s.close();
     await sb.stop();

@@ -111,6 +111,9 @@ export class Baresip extends EventEmitter {
 
   dial(uri) { this.command('dial', uri); }
 
+  /** Answers the call that rings (o.answer: 'manual'). */
+  accept() { this.command('accept'); }
+
   hangup() { this.command('hangup'); }
 
   async stop() {

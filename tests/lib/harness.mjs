@@ -33,7 +33,7 @@ import dgram from 'node:dgram';
 import crypto from 'node:crypto';
 import { BUILD, ROOT } from './paths.mjs';
 import { Ports } from './ports.mjs';
-import { Proc, groupAlive, onExit, poll, run } from './proc.mjs';
+import { Proc, groupAlive, groupMembers, onExit, poll, run } from './proc.mjs';
 import { Rpc } from './rpc.mjs';
 import { Sipp } from './sipp.mjs';
 import { Baresip } from './baresip.mjs';
@@ -85,6 +85,18 @@ function options(port, until) {
   });
 }
 
+/** Run directories of an hour ago and more, of processes that are gone. */
+function removeOldRuns() {
+  const runsDir = path.join(BUILD, 'run');
+  for (const f of fs.existsSync(runsDir) ? fs.readdirSync(runsDir) : []) {
+    const dir = path.join(runsDir, f);
+    const pid = f.match(/-(\d+)-\d+$/)?.[1];
+    try {
+      if (pid && !fs.existsSync(`/proc/${pid}`) && Date.now() - fs.statSync(dir).mtimeMs > 3600000) fs.rmSync(dir, { recursive: true, force: true });
+    } catch { /* another run was faster */ }
+  }
+}
+
 export class Harness {
   domain = DOMAIN;
   phones = [];
@@ -94,6 +106,7 @@ export class Harness {
   async prepare(o) {
     this.o = o;
     this.name = o.name ?? 'run';
+    if (runs === 0 && !fs.existsSync(path.join(BUILD, 'demo', 'running.json'))) removeOldRuns();
     this.dir = path.join(BUILD, 'run', `${this.name}-${process.pid}-${++runs}`);
     fs.rmSync(this.dir, { recursive: true, force: true });
     this.routing = path.join(this.dir, 'routing');
@@ -162,13 +175,27 @@ export class Harness {
     const up = await Promise.race([options(this.port, until), ended.then(() => 'ended')]);
     clearTimeout(t);
     until.over = true;
-    if (up === true && !this.kamailio.exited) return this;
+    if (up === true && !this.kamailio.exited) {
+      await this.settled();
+      return this;
+    }
     const code = this.kamailio.code;
     await this.kamailio.kill();
     const text = fs.readFileSync(log, 'utf8').slice(from);
     const e = new StartRefused(`Kamailio ${up === 'ended' ? `ended with ${code}` : 'does not answer'}:\n${text.split('\n').slice(-25).join('\n')}`);
     Object.defineProperties(e, { log: { value: text }, code: { value: code } });
     throw e;
+  }
+
+  /** The first workers answer while the last processes are still being forked: a SIGTERM in that moment is lost on them. */
+  async settled() {
+    let before = 0;
+    await poll(() => {
+      const now = groupMembers(this.kamailio.pid).length;
+      const same = now === before;
+      before = now;
+      return same;
+    }, 3000, 'processes come and go', 30);
   }
 
   rpc(method, ...params) { return this.api.call(method, ...params); }

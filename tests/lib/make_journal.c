@@ -12,8 +12,8 @@
 #define S 1000000ull
 #define MS 1000ull
 
-struct try
-{
+struct
+try {
 	unsigned n;
 	const char *trunk, *agent, *uri, *dst;
 	uint64_t start, ring, early, answer, end; /* µs after the INVITE; 0 = did not happen, start excepted */
@@ -84,7 +84,8 @@ static void begin(struct maker *m, uint16_t type, uint64_t after, enum sb_state 
 	uint8_t id[16];
 	made_id(id, m->n);
 	m->type = type;
-	m->out = (struct sb_out){.p = m->buf + sizeof(struct sb_rec_hdr), .cap = sizeof(m->buf) - sizeof(struct sb_rec_hdr)};
+	m->out =
+			(struct sb_out){.p = m->buf + sizeof(struct sb_rec_hdr), .cap = sizeof(m->buf) - sizeof(struct sb_rec_hdr)};
 	sb_put_uuid(&m->out, SB_C_CALL_ID, id);
 	text(m, SB_C_SIP_CALL_ID, m->sip_call_id);
 	sb_put_time(&m->out, SB_C_AT, m->t0 + after);
@@ -110,7 +111,8 @@ static void begin(struct maker *m, uint16_t type, uint64_t after, enum sb_state 
 static void done(struct maker *m)
 {
 	uint64_t seq = 0;
-	int rc = m->out.overflow ? -EOVERFLOW : sb_log_append(&m->log, m->type, SB_KEEP, m->buf, (uint32_t)m->out.len, &seq);
+	int rc =
+			m->out.overflow ? -EOVERFLOW : sb_log_append(&m->log, m->type, SB_KEEP, m->buf, (uint32_t)m->out.len, &seq);
 	if(rc < 0 && m->err == 0)
 		m->err = rc;
 	if(!sb_type_internal(m->type) && m->sequence <= 16) {
@@ -143,7 +145,8 @@ static void initiated(struct maker *m)
 /** The record of an attempt's start: what came later is not known yet. */
 static void started(struct maker *m, const struct try *t)
 {
-	struct try begun = {.n = t->n, .trunk = t->trunk, .agent = t->agent, .uri = t->uri, .dst = t->dst, .start = t->start};
+	struct try begun = {
+			.n = t->n, .trunk = t->trunk, .agent = t->agent, .uri = t->uri, .dst = t->dst, .start = t->start};
 	begin(m, SB_X_ATTEMPT, t->start, SB_ST_CALLING);
 	put_try(m, &begun);
 	done(m);
@@ -237,8 +240,21 @@ static void over(struct maker *m, const struct end *e, const struct try *t, unsi
 
 static void failover(struct maker *m)
 {
-	struct try t[] = {{.n = 1, CARRIER_A, .start = 2 * MS, .end = 1902 * MS, .code = 408, .local = 1, .reason = "Request Timeout"},
-			{.n = 2, CARRIER_B, .start = 1903 * MS, .ring = 2103 * MS, .answer = 3303 * MS, .end = 3303 * MS, .code = 200, .reason = "OK"}};
+	struct try t[] = {{.n = 1,
+							  CARRIER_A,
+							  .start = 2 * MS,
+							  .end = 1902 * MS,
+							  .code = 408,
+							  .local = 1,
+							  .reason = "Request Timeout"},
+			{.n = 2,
+					CARRIER_B,
+					.start = 1903 * MS,
+					.ring = 2103 * MS,
+					.answer = 3303 * MS,
+					.end = 3303 * MS,
+					.code = 200,
+					.reason = "OK"}};
 	call(m, MADE_FAILOVER, "sip:+442079460142@192.0.2.1", "sip:+12125550199@example.com");
 	initiated(m);
 	begin(m, SB_CALL_ROUTED, 1 * MS, SB_ST_CALLING);
@@ -249,11 +265,20 @@ static void failover(struct maker *m)
 	started(m, &t[1]);
 	rang(m, &t[1]);
 	answered(m, &t[1]);
-	over(m, &(struct end){.type = SB_CALL_ENDED, .state = SB_ST_DISCONNECTED, .after = 14307 * MS, .by = "caller", .cause = "bye",
-					.q850 = 16, .ack = 3315 * MS, .duration = 11004321}, t, 2);
+	over(m,
+			&(struct end){.type = SB_CALL_ENDED,
+					.state = SB_ST_DISCONNECTED,
+					.after = 14307 * MS,
+					.by = "caller",
+					.cause = "bye",
+					.q850 = 16,
+					.ack = 3315 * MS,
+					.duration = 11004321},
+			t, 2);
 }
 
-static void made_refusal(struct maker *m, enum made_call n, struct try t, const char *outcome, const char *by, const char *cause)
+static void made_refusal(
+		struct maker *m, enum made_call n, struct try t, const char *outcome, const char *by, const char *cause)
 {
 	call(m, n, "sip:+442079460142@192.0.2.1", "sip:+12125550199@example.com");
 	initiated(m);
@@ -261,33 +286,87 @@ static void made_refusal(struct maker *m, enum made_call n, struct try t, const 
 	if(t.ring != 0)
 		rang(m, &t);
 	finished(m, &t);
-	over(m, &(struct end){.type = t.local && t.code == 408 ? SB_CALL_TIMEOUT : SB_CALL_FAILED,
-					.state = t.local && t.code == 408 ? SB_ST_TIMEOUT : SB_ST_FAILED, .after = t.end, .outcome = outcome, .by = by,
-					.cause = cause, .code = t.code, .reason = t.reason, .q850 = t.q850}, &t, 1);
+	over(m,
+			&(struct end){.type = t.local && t.code == 408 ? SB_CALL_TIMEOUT : SB_CALL_FAILED,
+					.state = t.local && t.code == 408 ? SB_ST_TIMEOUT : SB_ST_FAILED,
+					.after = t.end,
+					.outcome = outcome,
+					.by = by,
+					.cause = cause,
+					.code = t.code,
+					.reason = t.reason,
+					.q850 = t.q850},
+			&t, 1);
 }
 
 static void refusals(struct maker *m)
 {
-	made_refusal(m, MADE_BUSY, (struct try){.n = 1, .agent = "ben", .uri = "sip:ben@192.0.2.20", .dst = "udp:192.0.2.20:5060", .start = 2 * MS,
-			.end = 90 * MS, .code = 486, .reason = "Busy Here", .q850 = 17}, "busy", "callee", "final_reply");
-	made_refusal(m, MADE_CANCELLED, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 4200 * MS, .code = 487,
-			.reason = "Request Terminated"}, "cancelled", "caller", "cancel");
-	made_refusal(m, MADE_UNALLOCATED, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 300 * MS, .code = 404, .reason = "Not Found",
-			.q850 = 1}, "not_found", "callee", "final_reply");
-	made_refusal(m, MADE_NO_RESPONSE, (struct try){.n = 1, CARRIER_A, .start = 2 * MS, .end = 5002 * MS, .code = 408, .local = 1,
-			.reason = "Request Timeout"}, "no_response", "proxy", "no_response");
-	made_refusal(m, MADE_NO_CODEC, (struct try){.n = 1, CARRIER_B, .start = 2 * MS, .end = 44 * MS, .code = 488,
-			.reason = "Not Acceptable Here"}, "error", "callee", "final_reply");
-	made_refusal(m, MADE_SENT_NOWHERE, (struct try){.n = 1, .trunk = "carrier-c", .uri = "sip:+12125550199@carrier-c.invalid", .start = 2 * MS,
-			.end = 3 * MS, .code = 503, .local = 1, .reason = "Service Unavailable"}, "unavailable", "proxy", "send_error");
+	made_refusal(m, MADE_BUSY,
+			(struct try){.n = 1,
+					.agent = "ben",
+					.uri = "sip:ben@192.0.2.20",
+					.dst = "udp:192.0.2.20:5060",
+					.start = 2 * MS,
+					.end = 90 * MS,
+					.code = 486,
+					.reason = "Busy Here",
+					.q850 = 17},
+			"busy", "callee", "final_reply");
+	made_refusal(m, MADE_CANCELLED,
+			(struct try){
+					.n = 1, CARRIER_A, .start = 2 * MS, .end = 4200 * MS, .code = 487, .reason = "Request Terminated"},
+			"cancelled", "caller", "cancel");
+	made_refusal(m, MADE_UNALLOCATED,
+			(struct try){
+					.n = 1, CARRIER_A, .start = 2 * MS, .end = 300 * MS, .code = 404, .reason = "Not Found", .q850 = 1},
+			"not_found", "callee", "final_reply");
+	made_refusal(m, MADE_NO_RESPONSE,
+			(struct try){.n = 1,
+					CARRIER_A,
+					.start = 2 * MS,
+					.end = 5002 * MS,
+					.code = 408,
+					.local = 1,
+					.reason = "Request Timeout"},
+			"no_response", "proxy", "no_response");
+	made_refusal(m, MADE_NO_CODEC,
+			(struct try){
+					.n = 1, CARRIER_B, .start = 2 * MS, .end = 44 * MS, .code = 488, .reason = "Not Acceptable Here"},
+			"error", "callee", "final_reply");
+	made_refusal(m, MADE_SENT_NOWHERE,
+			(struct try){.n = 1,
+					.trunk = "carrier-c",
+					.uri = "sip:+12125550199@carrier-c.invalid",
+					.start = 2 * MS,
+					.end = 3 * MS,
+					.code = 503,
+					.local = 1,
+					.reason = "Service Unavailable"},
+			"unavailable", "proxy", "send_error");
 }
 
 static void no_answer(struct maker *m)
 {
-	struct try t[] = {{.n = 1, .agent = "anna", .uri = "sip:anna@192.0.2.21", .dst = "tls:192.0.2.21:5061", .start = 2 * MS, .ring = 80 * MS,
-							  .end = 20002 * MS, .code = 408, .local = 1, .reason = "Request Timeout"},
-			{.n = 2, .agent = "carl", .uri = "sip:carl@192.0.2.22", .dst = "udp:192.0.2.22:5060", .start = 2 * MS, .ring = 120 * MS,
-					.end = 20003 * MS, .code = 408, .local = 1, .reason = "Request Timeout"}};
+	struct try t[] = {{.n = 1,
+							  .agent = "anna",
+							  .uri = "sip:anna@192.0.2.21",
+							  .dst = "tls:192.0.2.21:5061",
+							  .start = 2 * MS,
+							  .ring = 80 * MS,
+							  .end = 20002 * MS,
+							  .code = 408,
+							  .local = 1,
+							  .reason = "Request Timeout"},
+			{.n = 2,
+					.agent = "carl",
+					.uri = "sip:carl@192.0.2.22",
+					.dst = "udp:192.0.2.22:5060",
+					.start = 2 * MS,
+					.ring = 120 * MS,
+					.end = 20003 * MS,
+					.code = 408,
+					.local = 1,
+					.reason = "Request Timeout"}};
 	call(m, MADE_NO_ANSWER, "sip:+442079460142@192.0.2.1", "sip:0100@example.com");
 	initiated(m);
 	for(int i = 0; i < 2; i++)
@@ -296,26 +375,54 @@ static void no_answer(struct maker *m)
 		rang(m, &t[i]);
 	for(int i = 0; i < 2; i++)
 		finished(m, &t[i]);
-	over(m, &(struct end){.type = SB_CALL_TIMEOUT, .state = SB_ST_TIMEOUT, .after = 20003 * MS, .outcome = "no_answer", .by = "proxy",
-					.cause = "no_answer", .code = 408, .reason = "Request Timeout"}, t, 2);
+	over(m,
+			&(struct end){.type = SB_CALL_TIMEOUT,
+					.state = SB_ST_TIMEOUT,
+					.after = 20003 * MS,
+					.outcome = "no_answer",
+					.by = "proxy",
+					.cause = "no_answer",
+					.code = 408,
+					.reason = "Request Timeout"},
+			t, 2);
 }
 
 static void no_ack(struct maker *m)
 {
-	struct try t = {.n = 1, CARRIER_B, .start = 2 * MS, .ring = 200 * MS, .answer = 900 * MS, .end = 900 * MS, .code = 200, .reason = "OK"};
+	struct try t = {.n = 1,
+			CARRIER_B,
+			.start = 2 * MS,
+			.ring = 200 * MS,
+			.answer = 900 * MS,
+			.end = 900 * MS,
+			.code = 200,
+			.reason = "OK"};
 	call(m, MADE_NO_ACK, "sip:+442079460142@192.0.2.1", "sip:+12125550199@example.com");
 	initiated(m);
 	started(m, &t);
 	rang(m, &t);
 	answered(m, &t);
-	over(m, &(struct end){.type = SB_CALL_ENDED, .state = SB_ST_DISCONNECTED, .after = 32900 * MS, .by = "callee", .cause = "bye", .ack = 1,
-					.duration = 32000000}, &t, 1);
+	over(m,
+			&(struct end){.type = SB_CALL_ENDED,
+					.state = SB_ST_DISCONNECTED,
+					.after = 32900 * MS,
+					.by = "callee",
+					.cause = "bye",
+					.ack = 1,
+					.duration = 32000000},
+			&t, 1);
 }
 
 static void odd_bytes(struct maker *m)
 {
-	struct try t = {.n = 1, .agent = "\x1b[31mred", .uri = "sip:\xff@192.0.2.23", .dst = "udp:192.0.2.23:5060", .start = 2 * MS, .end = 50 * MS,
-			.code = 603, .reason = "\xe2\x82 Decline\r\n\x07"};
+	struct try t = {.n = 1,
+			.agent = "\x1b[31mred",
+			.uri = "sip:\xff@192.0.2.23",
+			.dst = "udp:192.0.2.23:5060",
+			.start = 2 * MS,
+			.end = 50 * MS,
+			.code = 603,
+			.reason = "\xe2\x82 Decline\r\n\x07"};
 	call(m, MADE_ODD_BYTES, "sip:+4930901820@192.0.2.1", "sip:0200@example.com");
 	m->from_name = "J\xf6rg \"quoted\" \x01";
 	initiated(m);
@@ -328,13 +435,28 @@ static void odd_bytes(struct maker *m)
 	done(m);
 	started(m, &t);
 	finished(m, &t);
-	over(m, &(struct end){.type = SB_CALL_FAILED, .state = SB_ST_FAILED, .after = 50 * MS, .outcome = "rejected", .by = "callee",
-					.cause = "final_reply", .code = 603, .reason = t.reason}, &t, 1);
+	over(m,
+			&(struct end){.type = SB_CALL_FAILED,
+					.state = SB_ST_FAILED,
+					.after = 50 * MS,
+					.outcome = "rejected",
+					.by = "callee",
+					.cause = "final_reply",
+					.code = 603,
+					.reason = t.reason},
+			&t, 1);
 }
 
 static void held(struct maker *m)
 {
-	struct try t = {.n = 1, CARRIER_B, .start = 2 * MS, .ring = 200 * MS, .answer = 900 * MS, .end = 900 * MS, .code = 200, .reason = "OK"};
+	struct try t = {.n = 1,
+			CARRIER_B,
+			.start = 2 * MS,
+			.ring = 200 * MS,
+			.answer = 900 * MS,
+			.end = 900 * MS,
+			.code = 200,
+			.reason = "OK"};
 	call(m, MADE_HELD, "sip:+4930901820@192.0.2.1", "sip:+12125550111@example.com");
 	initiated(m);
 	started(m, &t);
@@ -349,7 +471,8 @@ static void held(struct maker *m)
 static int log_open(struct maker *m, const char *journal, const char *spool)
 {
 	char err[512] = "";
-	struct sb_log_cfg cfg = {.segment_size = 1 << 20, .spool_limit = 16 << 20, .journal_keep = 64 << 20, .journal_limit = 128 << 20};
+	struct sb_log_cfg cfg = {
+			.segment_size = 1 << 20, .spool_limit = 16 << 20, .journal_keep = 64 << 20, .journal_limit = 128 << 20};
 	snprintf(cfg.spool_dir, sizeof(cfg.spool_dir), "%s", spool);
 	snprintf(cfg.journal_dir, sizeof(cfg.journal_dir), "%s", journal);
 	mkdir(spool, 0755);
@@ -378,7 +501,8 @@ static int log_close(struct maker *m, int on_disk)
 	return rc;
 }
 
-static void delivery(struct maker *m, uint64_t seq, uint16_t type, const char *endpoint, uint64_t latency, const char *error)
+static void delivery(
+		struct maker *m, uint64_t seq, uint16_t type, const char *endpoint, uint64_t latency, const char *error)
 {
 	begin(m, SB_X_DELIVERY, 20 * S, SB_ST_NONE);
 	text(m, SB_C_D_ENDPOINT, endpoint);
@@ -397,7 +521,8 @@ static void delivery(struct maker *m, uint64_t seq, uint16_t type, const char *e
 
 static int write_state(struct maker *m, const char *path)
 {
-	static const char row[] = "endpoint TEXT NOT NULL, call_id BLOB NOT NULL, epoch INT NOT NULL, seq INT NOT NULL, segment INT NOT NULL, "
+	static const char row[] = "endpoint TEXT NOT NULL, call_id BLOB NOT NULL, epoch INT NOT NULL, seq INT NOT NULL, "
+							  "segment INT NOT NULL, "
 							  "offset INT NOT NULL, tries INT NOT NULL, next_at INT NOT NULL, error TEXT NOT NULL";
 	char sql[1024];
 	char id_text[33] = "";
@@ -407,12 +532,13 @@ static int write_state(struct maker *m, const char *path)
 	for(int i = 0; i < 16; i++)
 		snprintf(id_text + 2 * i, 3, "%02x", id[i]);
 	snprintf(sql, sizeof(sql),
-			"CREATE TABLE cursor (endpoint TEXT PRIMARY KEY, segment INT, offset INT, url TEXT, disabled_at INT, disabled_why TEXT);"
+			"CREATE TABLE cursor (endpoint TEXT PRIMARY KEY, segment INT, offset INT, url TEXT, disabled_at INT, "
+			"disabled_why TEXT);"
 			"CREATE TABLE pending (%s); CREATE TABLE dead (%s, given_up_at INT NOT NULL);"
 			"INSERT INTO pending VALUES ('crm', x'%s', 1, %llu, 1, 0, 3, %llu, '503 Service Unavailable');"
 			"INSERT INTO pending VALUES ('crm', x'%s', 1, %llu, 1, 0, 0, 0, '');",
-			row, row, id_text, (unsigned long long)m->seq[MADE_BUSY][0], (unsigned long long)(MADE_AT + 600 * S), id_text,
-			(unsigned long long)m->seq[MADE_BUSY][1]);
+			row, row, id_text, (unsigned long long)m->seq[MADE_BUSY][0], (unsigned long long)(MADE_AT + 600 * S),
+			id_text, (unsigned long long)m->seq[MADE_BUSY][1]);
 	int rc = sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : -EIO;
 	if(rc != 0)
 		fprintf(stderr, "make_journal: %s: %s\n", path, sqlite3_errmsg(db));

@@ -22,7 +22,7 @@ enum made_call
 	MADE_SENT_NOWHERE, /* our 503 */
 	MADE_NO_ACK,
 	MADE_ODD_BYTES, /* names that are no UTF-8, escape sequences, attributes */
-	MADE_HELD,		/* still up */
+	MADE_HELD,      /* still up */
 	MADE_CALLS
 };
 

@@ -97,11 +97,15 @@ export class Proc extends EventEmitter {
 
   signalAll(s) { signalGroup(this.pid, s); }
 
-  /** SIGTERM to the first process, then SIGKILL to all that is left. @return true if it went by itself */
-  async stop(ms = 5000, signal = 'SIGTERM') {
-    this.signal(signal);
-    let clean = true;
-    try { await poll(() => this.exited && !groupAlive(this.pid), ms, ''); } catch { clean = false; }
+  /** SIGTERM to the first process, after a second to each (as systemd does), then SIGKILL to all that is left. @return true if it went without */
+  async stop(ms = 5000) {
+    const gone = (t) => poll(() => this.exited && !groupAlive(this.pid), t, '').then(() => true, () => false);
+    this.signal('SIGTERM');
+    let clean = await gone(1000);
+    if (!clean) {
+      this.signalAll('SIGTERM');
+      clean = await gone(ms);
+    }
     if (!clean) await this.kill();
     running.delete(this);
     return clean;

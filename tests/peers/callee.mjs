@@ -50,6 +50,7 @@ export class Callee {
   }
 
   reply(m, from, code, reason, sdp = '') {
+    if (this.closed) return;
     const to = field(m, 'To');
     const lines = [`SIP/2.0 ${code} ${reason}`, ...fields(m, 'Via'), ...fields(m, 'Record-Route'), `From: ${field(m, 'From')}`,
       `To: ${to.includes('tag=') ? to : `${to};tag=callee`}`, `Call-ID: ${field(m, 'Call-ID')}`, `CSeq: ${field(m, 'CSeq')}`, `Contact: <sip:callee@${this.ip}:${this.port}>`];
@@ -58,5 +59,5 @@ export class Callee {
     this.socket.send(lines.join('\r\n'), from.port, from.address);
   }
 
-  close() { this.socket.close(); }
+  close() { this.closed = true; this.socket.close(); }
 }

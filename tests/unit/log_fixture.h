@@ -126,7 +126,8 @@ static inline void fixture_expect_none(struct sb_reader *r)
 }
 
 /** Everything from the start is first … last, and damaged regions were met. */
-static inline void fixture_expect_all(const char *journal, const char *spool, uint64_t first, uint64_t last, uint64_t damaged)
+static inline void fixture_expect_all(
+		const char *journal, const char *spool, uint64_t first, uint64_t last, uint64_t damaged)
 {
 	struct sb_reader *r;
 

@@ -29,7 +29,8 @@ static void note(const char *sentence, void *arg)
 	s->count++;
 }
 
-static const struct sb_endpoint_row good = {{"crm", "https://crm.example.com:8443/hook?x=1", SECRET, "call.*,custom.*", "1", "5000", "8", "the CRM"}};
+static const struct sb_endpoint_row good = {
+		{"crm", "https://crm.example.com:8443/hook?x=1", SECRET, "call.*,custom.*", "1", "5000", "8", "the CRM"}};
 
 static void a_good_row_becomes_an_endpoint(void **state)
 {
@@ -56,18 +57,22 @@ static void each_bad_value_is_named_with_its_column_and_what_was_found(void **st
 	{
 		enum sb_endpoint_col col;
 		const char *value, *shown;
-	} bad[] = {{SB_EP_id, NULL, "NULL"}, {SB_EP_id, "", "\"\""}, {SB_EP_id, "a b", "\"a b\""}, {SB_EP_id, "x' OR 1=1--", "x' OR"},
-			{SB_EP_url, NULL, "NULL"}, {SB_EP_url, "ftp://x/", "ftp://x/"}, {SB_EP_url, "http://", "http://"},
-			{SB_EP_url, "http:///p", "http:///p"}, {SB_EP_url, "http://u:p@h/", "u:p"}, {SB_EP_url, "http://h:0/", ":0"},
-			{SB_EP_url, "http://h:65536/", "65536"}, {SB_EP_url, "http://h:/", "h:/"}, {SB_EP_url, "http://h/a b", "a b"},
-			{SB_EP_url, "http://h/\r\nX: y", "??X"}, {SB_EP_url, "http://h/\x01", "http://h/?"}, {SB_EP_url, "http://[::1", "[::1"},
-			{SB_EP_url, "HTTP://h/", "HTTP"}, {SB_EP_url, "http://h/\xff", "http://h/?"}, {SB_EP_url, long_text, "aaaa"},
-			{SB_EP_secret, NULL, "NULL"}, {SB_EP_secret, "whsec_c2hvcnQ=", "14 characters"}, {SB_EP_events, NULL, "NULL"},
-			{SB_EP_events, "", "\"\""}, {SB_EP_events, "call.*,,x", "call.*,,x"}, {SB_EP_events, "CALL.*", "CALL"},
-			{SB_EP_events, "call.* custom.*", "call.* custom"}, {SB_EP_enabled, NULL, "NULL"}, {SB_EP_enabled, "2", "\"2\""},
-			{SB_EP_enabled, "-1", "-1"}, {SB_EP_timeout_ms, "99", "99"}, {SB_EP_timeout_ms, "300001", "300001"},
-			{SB_EP_timeout_ms, "2147483648", "2147483648"}, {SB_EP_timeout_ms, "1e3", "1e3"}, {SB_EP_concurrency, "0", "\"0\""},
-			{SB_EP_concurrency, "257", "257"}, {SB_EP_concurrency, "-1", "-1"}, {SB_EP_description, long_text, "aaaa"},
+	} bad[] = {{SB_EP_id, NULL, "NULL"}, {SB_EP_id, "", "\"\""}, {SB_EP_id, "a b", "\"a b\""},
+			{SB_EP_id, "x' OR 1=1--", "x' OR"}, {SB_EP_url, NULL, "NULL"}, {SB_EP_url, "ftp://x/", "ftp://x/"},
+			{SB_EP_url, "http://", "http://"}, {SB_EP_url, "http:///p", "http:///p"},
+			{SB_EP_url, "http://u:p@h/", "u:p"}, {SB_EP_url, "http://h:0/", ":0"},
+			{SB_EP_url, "http://h:65536/", "65536"}, {SB_EP_url, "http://h:/", "h:/"},
+			{SB_EP_url, "http://h/a b", "a b"}, {SB_EP_url, "http://h/\r\nX: y", "??X"},
+			{SB_EP_url, "http://h/\x01", "http://h/?"}, {SB_EP_url, "http://[::1", "[::1"},
+			{SB_EP_url, "HTTP://h/", "HTTP"}, {SB_EP_url, "http://h/\xff", "http://h/?"},
+			{SB_EP_url, long_text, "aaaa"}, {SB_EP_secret, NULL, "NULL"},
+			{SB_EP_secret, "whsec_c2hvcnQ=", "14 characters"}, {SB_EP_events, NULL, "NULL"}, {SB_EP_events, "", "\"\""},
+			{SB_EP_events, "call.*,,x", "call.*,,x"}, {SB_EP_events, "CALL.*", "CALL"},
+			{SB_EP_events, "call.* custom.*", "call.* custom"}, {SB_EP_enabled, NULL, "NULL"},
+			{SB_EP_enabled, "2", "\"2\""}, {SB_EP_enabled, "-1", "-1"}, {SB_EP_timeout_ms, "99", "99"},
+			{SB_EP_timeout_ms, "300001", "300001"}, {SB_EP_timeout_ms, "2147483648", "2147483648"},
+			{SB_EP_timeout_ms, "1e3", "1e3"}, {SB_EP_concurrency, "0", "\"0\""}, {SB_EP_concurrency, "257", "257"},
+			{SB_EP_concurrency, "-1", "-1"}, {SB_EP_description, long_text, "aaaa"},
 			{SB_EP_description, "line\nbreak", "line?break"}};
 
 	(void)state;
@@ -85,7 +90,8 @@ static void each_bad_value_is_named_with_its_column_and_what_was_found(void **st
 		assert_int_equal(1, s.count);
 		snprintf(column, sizeof(column), "column %s:", sb_endpoint_col_name(bad[i].col));
 		if(strstr(s.text[0], column) == NULL || strstr(s.text[0], bad[i].shown) == NULL
-				|| strstr(s.text[0], "table callhook_endpoint, row id=\"") == NULL || strstr(s.text[0], "right would be: ") == NULL)
+				|| strstr(s.text[0], "table callhook_endpoint, row id=\"") == NULL
+				|| strstr(s.text[0], "right would be: ") == NULL)
 			fail_msg("%zu: %s", i, s.text[0]);
 	}
 }
@@ -105,8 +111,8 @@ static void all_bad_columns_are_told_at_once_and_a_secret_never_is(void **state)
 
 static void good_urls_are_taken(void **state)
 {
-	static const char *const urls[] = {"http://h", "http://h/", "http://127.0.0.1:65535/x", "https://[2001:db8::1]/x", "https://[::1]:443",
-			"http://h?x=1", "http://a-b.example/%7Ex/(y);z=1,2"};
+	static const char *const urls[] = {"http://h", "http://h/", "http://127.0.0.1:65535/x", "https://[2001:db8::1]/x",
+			"https://[::1]:443", "http://h?x=1", "http://a-b.example/%7Ex/(y);z=1,2"};
 
 	(void)state;
 	for(size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
@@ -126,10 +132,11 @@ static void globs_match_as_they_read(void **state)
 	{
 		const char *globs, *type;
 		bool match;
-	} cases[] = {{"*", "anything", true}, {"call.*", "call.ended", true}, {"call.*", "call", false}, {"call.*", "xcall.ended", false},
-			{"call.ended", "call.ended", true}, {"call.ended", "call.ended2", false}, {"*.ended", "call.ended", true},
-			{"c*l.*d", "call.ended", true}, {"c*l.*x", "call.ended", false}, {"a,b , call.cdr", "call.cdr", true}, {"**", "x", true},
-			{"*a*b*", "xaxbx", true}, {"*a*b*", "xbxax", false}, {"custom.*", "custom.", true}};
+	} cases[] = {{"*", "anything", true}, {"call.*", "call.ended", true}, {"call.*", "call", false},
+			{"call.*", "xcall.ended", false}, {"call.ended", "call.ended", true}, {"call.ended", "call.ended2", false},
+			{"*.ended", "call.ended", true}, {"c*l.*d", "call.ended", true}, {"c*l.*x", "call.ended", false},
+			{"a,b , call.cdr", "call.cdr", true}, {"**", "x", true}, {"*a*b*", "xaxbx", true},
+			{"*a*b*", "xbxax", false}, {"custom.*", "custom.", true}};
 
 	(void)state;
 	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

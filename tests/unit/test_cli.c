@@ -139,7 +139,8 @@ static void why_shows_what_waits_and_what_was_given_up(void **state)
 	assert_int_equal(run(disk, "why made-1@192.0.2.1"), CLI_OK);
 	assert_has(out_text, "webhooks 1/4 delivered, slowest 3 ms, 2 waiting, 1 given up\n");
 	assert_has(out_text, "wallboard  call.failed given up after 10 tries");
-	assert_has(out_text, "crm  call.initiated waits after 3 tries, next 2026-01-31 14:12:07.114: 503 Service Unavailable\n");
+	assert_has(out_text,
+			"crm  call.initiated waits after 3 tries, next 2026-01-31 14:12:07.114: 503 Service Unavailable\n");
 	assert_has(out_text, "behind an earlier event of this call\n");
 }
 

@@ -205,8 +205,9 @@ static void uuid7_carries_time_version_and_variant(void **state)
 static void what_is_no_uuid_is_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "017f22e2", "017f22e2-79b0-7cc3-98c4-dc0c0c07398", "017f22e2-79b0-7cc3-98c4-dc0c0c07398f0",
-			"017f22e279b07cc398c4dc0c0c07398f", "g17f22e2-79b0-7cc3-98c4-dc0c0c07398f", "+442079460142"};
+	static const char *const bad[] = {"", "017f22e2", "017f22e2-79b0-7cc3-98c4-dc0c0c07398",
+			"017f22e2-79b0-7cc3-98c4-dc0c0c07398f0", "017f22e279b07cc398c4dc0c0c07398f",
+			"g17f22e2-79b0-7cc3-98c4-dc0c0c07398f", "+442079460142"};
 	uint8_t id[16] = {42};
 	for(size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(sb_uuid_parse(id, bad[i]), -EINVAL);

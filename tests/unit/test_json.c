@@ -214,12 +214,15 @@ static void numbers_are_e164_or_null(void **state)
 	static const struct
 	{
 		const char *uri, *number;
-	} row[] = {{"sip:+12125550199@example.com", "+12125550199"}, {"sip:+1-212-555.0199;npdi@example.com:5060;user=phone", "+12125550199"},
-			{"tel:+44(20)79460142;phone-context=x", "+442079460142"}, {"sips:+4930901820:secret@example.com", "+4930901820"},
-			{"sip:%2B4930901820@example.com", "+4930901820"}, {"SIP:+4930901820@example.com", "+4930901820"}, {"+4930901820", "+4930901820"},
+	} row[] = {{"sip:+12125550199@example.com", "+12125550199"},
+			{"sip:+1-212-555.0199;npdi@example.com:5060;user=phone", "+12125550199"},
+			{"tel:+44(20)79460142;phone-context=x", "+442079460142"},
+			{"sips:+4930901820:secret@example.com", "+4930901820"}, {"sip:%2B4930901820@example.com", "+4930901820"},
+			{"SIP:+4930901820@example.com", "+4930901820"}, {"+4930901820", "+4930901820"},
 			{"sip:02079460142@example.com", NULL}, {"sip:anna@example.com", NULL}, {"sip:+44anna@example.com", NULL},
-			{"sip:+0123456789@example.com", NULL}, {"sip:+1234567890123456@example.com", NULL}, {"sip:+1234@example.com", NULL},
-			{"sip:example.com", NULL}, {"sip:+4930901820", NULL}, {"", NULL}, {"sip:+@example.com", NULL}};
+			{"sip:+0123456789@example.com", NULL}, {"sip:+1234567890123456@example.com", NULL},
+			{"sip:+1234@example.com", NULL}, {"sip:example.com", NULL}, {"sip:+4930901820", NULL}, {"", NULL},
+			{"sip:+@example.com", NULL}};
 	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		char out[17] = "";
 		bool is = sb_e164(out, row[i].uri, strlen(row[i].uri));
@@ -235,10 +238,16 @@ static void bad_utf8_is_replaced_and_good_is_kept(void **state)
 	{
 		const char *in, *json;
 		size_t len;
-	} row[] = {{"plain", "\"plain\"", 5}, {"\xe2\x82\xac", "\"\xe2\x82\xac\"", 3}, {"\xf0\x9f\x93\x9e", "\"\xf0\x9f\x93\x9e\"", 4},
-			{"J\xf6rg", "\"J\xef\xbf\xbdrg\"", 4}, {"\xe2\x82x", "\"\xef\xbf\xbdx\"", 3}, {"\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\"", 2},
-			{"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"", 3}, {"\xf4\x90\x80\x80", NULL, 4}, {"\xff\xfe", NULL, 2},
-			{"\xe2\x82", "\"\xef\xbf\xbd\"", 2}, {"a\0b", "\"a\xef\xbf\xbd" "b\"", 3}, {"\"\\\n\x01", "\"\\\"\\\\\\n\\u0001\"", 4}, {"", "\"\"", 0}};
+	} row[] = {{"plain", "\"plain\"", 5}, {"\xe2\x82\xac", "\"\xe2\x82\xac\"", 3},
+			{"\xf0\x9f\x93\x9e", "\"\xf0\x9f\x93\x9e\"", 4}, {"J\xf6rg", "\"J\xef\xbf\xbdrg\"", 4},
+			{"\xe2\x82x", "\"\xef\xbf\xbdx\"", 3}, {"\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\"", 2},
+			{"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"", 3}, {"\xf4\x90\x80\x80", NULL, 4},
+			{"\xff\xfe", NULL, 2}, {"\xe2\x82", "\"\xef\xbf\xbd\"", 2},
+			{"a\0b",
+					"\"a\xef\xbf\xbd"
+					"b\"",
+					3},
+			{"\"\\\n\x01", "\"\\\"\\\\\\n\\u0001\"", 4}, {"", "\"\"", 0}};
 	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		json_t *j = sb_json_string(row[i].in, row[i].len);
 		assert_non_null(j);
@@ -298,8 +307,8 @@ static void a_long_cdr_keeps_its_last_attempts_and_says_so(void **state)
 static void no_payload_at_all_makes_a_body_above_the_limit(void **state)
 {
 	(void)state;
-	static const uint8_t col[] = {SB_C_SIP_CALL_ID, SB_C_FROM_URI, SB_C_TO_URI, SB_C_RURI, SB_C_DID, SB_C_FLOW, SB_C_SIP_BRANCH,
-			SB_C_HANGUP_REASON, SB_C_TRANSFER_TARGET};
+	static const uint8_t col[] = {SB_C_SIP_CALL_ID, SB_C_FROM_URI, SB_C_TO_URI, SB_C_RURI, SB_C_DID, SB_C_FLOW,
+			SB_C_SIP_BRANCH, SB_C_HANGUP_REASON, SB_C_TRANSFER_TARGET};
 	char big[6001];
 	memset(big, 1, sizeof(big)); /* six bytes of JSON each */
 	begin();

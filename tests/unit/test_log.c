@@ -173,7 +173,10 @@ static uint8_t *segment_make(struct fixture *f, unsigned count, size_t *len, siz
 	return fixture_file(SPOOL, first, len);
 }
 
-enum { COUNT = 12 };
+enum
+{
+	COUNT = 12
+};
 
 static void every_cut_loses_only_what_was_cut(void **state)
 {

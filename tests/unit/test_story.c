@@ -63,7 +63,8 @@ static void try(uint64_t n, const char *name, enum sb_col who, uint64_t start, u
 	sb_group_end(&o, mark);
 }
 
-static void end(uint16_t type, uint64_t after, const char *outcome, const char *by, const char *cause, uint64_t code, uint64_t isup)
+static void end(uint16_t type, uint64_t after, const char *outcome, const char *by, const char *cause, uint64_t code,
+		uint64_t isup)
 {
 	begin(after * MS);
 	sb_put_time(&o, SB_C_ENDED_AT, T0 + after * MS);
@@ -83,7 +84,8 @@ static void initiated(void)
 	done(SB_CALL_INITIATED);
 }
 
-static void attempt(uint64_t n, const char *name, enum sb_col who, uint64_t start, uint64_t ring, uint64_t end_ms, int code)
+static void attempt(
+		uint64_t n, const char *name, enum sb_col who, uint64_t start, uint64_t ring, uint64_t end_ms, int code)
 {
 	begin(end_ms * MS);
 	try(n, name, who, start, ring, end_ms, code);
@@ -271,6 +273,54 @@ static void an_ack_that_did_not_come_is_the_cause(void **state)
 	assert_string_equal(ladder.rung[2].text.s, "try 1, no ACK came");
 }
 
+static void a_call_without_bye_is_told_as_that(void **state)
+{
+	(void)state;
+	initiated();
+	attempt(1, "carrier-b", SB_C_A_TRUNK, 2, 200, 900, 200);
+	end(SB_CALL_TIMEOUT, 3000, "expired", "proxy", "max_duration", 0, 0);
+	assert_has(cause(), "no BYE ever came, nor a reply to ours at max_duration");
+	assert_int_equal(ladder_build(&ladder, &story), 0);
+	assert_string_equal(ladder.rung[2].text.s, "answered, and no BYE came");
+}
+
+static void of_two_answers_the_first_counts(void **state)
+{
+	(void)state;
+	initiated();
+	attempt(1, "anna", SB_C_A_AGENT, 2, 0, 205, 200);
+	attempt(2, "ben", SB_C_A_AGENT, 2, 0, 206, 200);
+	end(SB_CALL_ENDED, 900, "", "caller", "bye", 0, 0);
+	assert_string_equal(cause(), "normal: answered by anna, caller hung up");
+}
+
+static void a_try_left_without_an_answer_is_named(void **state)
+{
+	(void)state;
+	initiated();
+	begin(2 * MS);
+	try(1, "carrier-a", SB_C_A_TRUNK, 2, 0, 0, 0);
+	done(SB_X_ATTEMPT);
+	attempt(2, "carrier-b", SB_C_A_TRUNK, 1902, 0, 2100, 200);
+	end(SB_CALL_ENDED, 9000, "", "callee", "bye", 0, 0);
+	assert_string_equal(cause(), "carrier-a no reply; then answered by carrier-b, callee hung up");
+	assert_has(verdict.next, "sipsak");
+}
+
+static void a_transfer_that_failed_stands_in_the_cause(void **state)
+{
+	(void)state;
+	initiated();
+	begin(200 * MS);
+	text(SB_C_BY, "callee");
+	text(SB_C_TRANSFER_TARGET, "sip:0300@example.com");
+	sb_put_u64(&o, SB_C_TRANSFER_CODE, 603);
+	text(SB_C_TRANSFER_REASON, "Decline");
+	done(SB_CALL_TRANSFER_FAILED);
+	end(SB_CALL_ENDED, 900, "", "caller", "bye", 0, 0);
+	assert_has(cause(), "; transfer to 0300 by callee failed: 603 Decline");
+}
+
 static void a_call_that_goes_on_says_so(void **state)
 {
 	(void)state;
@@ -283,8 +333,8 @@ static void every_ending_has_a_cause_and_a_next_step(void **state)
 {
 	(void)state;
 	static const uint16_t type[] = {SB_CALL_ENDED, SB_CALL_FAILED, SB_CALL_TIMEOUT};
-	static const char *const why[] = {"bye", "cancel", "final_reply", "no_answer", "no_response", "max_duration", "rpc", "dropped", "lost",
-			"replaced", "send_error", "unheard_of"};
+	static const char *const why[] = {"bye", "cancel", "final_reply", "no_answer", "no_response", "max_duration", "rpc",
+			"dropped", "lost", "replaced", "send_error", "unheard_of"};
 	for(size_t t = 0; t < 3; t++) {
 		for(size_t w = 0; w < sizeof(why) / sizeof(why[0]); w++) {
 			for(uint64_t code = 0; code < 700; code += 3) {
@@ -323,12 +373,17 @@ static void numbers_match_by_their_end(void **state)
 		const char *typed, *uri;
 		bool same;
 	} row[] = {{"+442079460142", "sip:+442079460142@x", true}, {"02079460142", "sip:+442079460142@x", true},
-			{"0044 20 7946 0142", "sip:+442079460142@x", true}, {"460142", "sip:+442079460142@x", true}, {"60142", "sip:+442079460142@x", false},
-			{"442079460142", "tel:+44-20-7946-0142", true}, {"+442079460142", "sip:460142@x", true}, {"0100", "sip:0100@x", true},
-			{"100", "sip:0100@x", false}, {"0100", "sip:60100@x", false}, {"anna", "sip:anna@x", true}, {"anna", "sip:hanna@x", false},
-			{"460143", "sip:+442079460142@x", false}, {"460142", "sip:%2B442079460142@x", true}, {"", "sip:x", false}, {"000000", "sip:0@x", false}};
+			{"0044 20 7946 0142", "sip:+442079460142@x", true}, {"460142", "sip:+442079460142@x", true},
+			{"60142", "sip:+442079460142@x", false}, {"442079460142", "tel:+44-20-7946-0142", true},
+			{"+442079460142", "sip:460142@x", true}, {"0100", "sip:0100@x", true}, {"100", "sip:0100@x", false},
+			{"0100", "sip:60100@x", false}, {"anna", "sip:anna@x", true}, {"anna", "sip:hanna@x", false},
+			{"460143", "sip:+442079460142@x", false}, {"460142", "sip:%2B442079460142@x", true}, {"", "sip:x", false},
+			{"000000", "sip:0@x", false}};
 	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct sb_field f = {.col = SB_C_FROM_URI, .kind = SB_STR, .len = (uint16_t)strlen(row[i].uri), .data = (const uint8_t *)row[i].uri};
+		struct sb_field f = {.col = SB_C_FROM_URI,
+				.kind = SB_STR,
+				.len = (uint16_t)strlen(row[i].uri),
+				.data = (const uint8_t *)row[i].uri};
 		if(number_matches(row[i].typed, &f) != row[i].same)
 			fail_msg("%s and %s", row[i].typed, row[i].uri);
 	}
@@ -342,8 +397,8 @@ static void since_takes_spans_and_times(void **state)
 		const char *s;
 		uint64_t us;
 	} row[] = {{"90s", T0 - 90000000}, {"10m", T0 - 600000000}, {"2h", T0 - 7200000000}, {"3d", T0 - 259200000000},
-			{"2026-01-31T14:02:07.114Z", T0}, {"2026-01-31T14:02:07", T0 - 114000}, {"14:02:07", T0 - 114000}, {"14:02", T0 - 7114000},
-			{"2026-01-31", T0 - 7114000 - 50520000000}, {"2026-01-31 14:02", T0 - 7114000}};
+			{"2026-01-31T14:02:07.114Z", T0}, {"2026-01-31T14:02:07", T0 - 114000}, {"14:02:07", T0 - 114000},
+			{"14:02", T0 - 7114000}, {"2026-01-31", T0 - 7114000 - 50520000000}, {"2026-01-31 14:02", T0 - 7114000}};
 	static const char *const bad[] = {"", "x", "10", "10y", "-5m", "2026-13-01", "14:02:07x", "10mm"};
 	uint64_t us;
 	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
@@ -363,7 +418,11 @@ static void nothing_that_moves_the_cursor_reaches_the_terminal(void **state)
 	struct text t = text_plain(all, sizeof(all));
 	for(const char *p = t.s; *p != '\0'; p++)
 		assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);
-	assert_string_equal(text_plain("\x1b[31m\xc2\x9b" "2J", 9).s, "?[31m?2J");
+	assert_string_equal(text_plain("\x1b[31m\xc2\x9b"
+								   "2J",
+								9)
+								.s,
+			"?[31m?2J");
 	assert_string_equal(text_plain("", 0).s, "");
 }
 
@@ -417,6 +476,10 @@ int main(void)
 			TEST(several_refusals_are_all_told),
 			TEST(a_late_200_overrules_a_failure),
 			TEST(an_ack_that_did_not_come_is_the_cause),
+			TEST(a_call_without_bye_is_told_as_that),
+			TEST(of_two_answers_the_first_counts),
+			TEST(a_try_left_without_an_answer_is_named),
+			TEST(a_transfer_that_failed_stands_in_the_cause),
 			TEST(a_call_that_goes_on_says_so),
 			TEST(every_ending_has_a_cause_and_a_next_step),
 			TEST(tables_have_no_code_twice),

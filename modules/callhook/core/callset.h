@@ -15,7 +15,7 @@ struct sb_callset
 {
 	struct sb_callset_item *items;
 	uint32_t size, used; /* size is a power of 2, or 0 */
-	uint64_t total;		 /* events */
+	uint64_t total;      /* events */
 };
 
 /** @return 0 or -ENOMEM (nothing has changed) */

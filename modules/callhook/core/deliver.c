@@ -10,7 +10,7 @@
 
 #include "deliver_parts.h"
 
-#define LULL_MS 2	/* after a record came: time to gather more before a writer must wake us again */
+#define LULL_MS 2   /* after a record came: time to gather more before a writer must wake us again */
 #define BLIND_MS 20 /* without the log's shared memory: how often it is looked at */
 
 uint64_t hook_wall_us(void)
@@ -54,7 +54,8 @@ void hook_state_failed(struct sb_deliver *d)
 		return;
 	atomic_fetch_add(&d->cfg.status->state_errors, 1);
 	hook_say(d, SB_DELIVER_ERROR,
-			"%s/state.sqlite: %s; delivery stops and begins again from what the file holds in %lld s (is the disk full or "
+			"%s/state.sqlite: %s; delivery stops and begins again from what the file holds in %lld s (is the disk full "
+			"or "
 			"read-only?)",
 			d->cfg.state_dir, sb_store_error(d->state), (long long)(wait / 1000000));
 	d->broken_at = d->now + (uint64_t)wait;
@@ -72,7 +73,8 @@ static void endpoint_clear(struct hook_endpoint *ep)
 
 	while((e = ep->queue.oldest) != NULL)
 		hook_release(ep, e);
-	for(uint32_t i = 0; ep->queue.entries != NULL && ep->queue.retries > 0 && i < ep->queue.window + ep->queue.retry_room; i++) {
+	for(uint32_t i = 0;
+			ep->queue.entries != NULL && ep->queue.retries > 0 && i < ep->queue.window + ep->queue.retry_room; i++) {
 		e = &ep->queue.entries[i];
 		if(e->event != NULL && e->retry)
 			hook_release(ep, e);
@@ -163,8 +165,9 @@ static int forget_gone(const struct sb_deliver_cfg *cfg, struct sb_store *s)
 	err = sb_store_endpoints(s, note_gone, p);
 	for(unsigned i = 0; i < p->count && err == 0; i++) {
 		err = sb_store_forget(s, p->gone[i], &n);
-		snprintf(text, sizeof(text), "endpoint %s is no longer in the table: its cursor and %llu waiting events are forgotten",
-				p->gone[i], (unsigned long long)n);
+		snprintf(text, sizeof(text),
+				"endpoint %s is no longer in the table: its cursor and %llu waiting events are forgotten", p->gone[i],
+				(unsigned long long)n);
 		cfg->say(SB_DELIVER_NOTICE, text);
 	}
 	free(p);
@@ -194,14 +197,18 @@ int sb_deliver_prepare(const struct sb_deliver_cfg *cfg, char *err, size_t err_l
 	int r;
 
 	if(stat(cfg->state_dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
-		snprintf(err, err_len, "state_dir %s is not a directory (%s): make it, for the user Kamailio runs as: install -d -m 0750 -o kamailio -g kamailio %s",
+		snprintf(err, err_len,
+				"state_dir %s is not a directory (%s): make it, for the user Kamailio runs as: install -d -m 0750 -o "
+				"kamailio -g kamailio %s",
 				cfg->state_dir, strerror(errno), cfg->state_dir);
 		return -ENOENT;
 	}
 	snprintf(path, sizeof(path), "%s/deliveries", cfg->state_dir);
 	if(mkdir(path, 0750) != 0 && errno != EEXIST) {
 		r = -errno;
-		snprintf(err, err_len, "%s cannot be made: %s; state_dir must be writable for the user Kamailio runs as: chown -R kamailio: %s",
+		snprintf(err, err_len,
+				"%s cannot be made: %s; state_dir must be writable for the user Kamailio runs as: chown -R kamailio: "
+				"%s",
 				path, strerror(-r), cfg->state_dir);
 		return r;
 	}
@@ -215,8 +222,9 @@ int sb_deliver_prepare(const struct sb_deliver_cfg *cfg, char *err, size_t err_l
 	if(r == 0)
 		r = sb_store_commit(s);
 	if(r != 0)
-		snprintf(err, err_len, "%s cannot be written: %s; it must be writable, with room on its disk: chown -R kamailio: %s",
-				path, sb_store_error(s), cfg->state_dir);
+		snprintf(err, err_len,
+				"%s cannot be written: %s; it must be writable, with room on its disk: chown -R kamailio: %s", path,
+				sb_store_error(s), cfg->state_dir);
 	sb_store_close(s);
 	return r;
 }
@@ -250,8 +258,8 @@ static int open_files(struct sb_deliver *d, char *err, size_t err_len)
 	snprintf(path, sizeof(path), "%s/deliveries", d->cfg.state_dir);
 	r = sb_deliveries_open(&d->deliveries, path, d->cfg.deliveries_limit, d->cfg.log->epoch, d->cfg.log->salt);
 	if(r != 0)
-		snprintf(err, err_len, "%s cannot be used: %s; it must be a directory that the user Kamailio runs as can write", path,
-				strerror(-r));
+		snprintf(err, err_len, "%s cannot be used: %s; it must be a directory that the user Kamailio runs as can write",
+				path, strerror(-r));
 	return r;
 }
 
@@ -452,7 +460,8 @@ static bool unread(const struct sb_deliver *d)
 	uint64_t records = atomic_load(&d->cfg.log->sh->records);
 
 	for(unsigned i = 0; i < d->cfg.count; i++) {
-		if(d->eps[i].state == SB_ENDPOINT_UP && d->eps[i].seen != records && hook_room(&d->eps[i]) && d->eps[i].reader != NULL)
+		if(d->eps[i].state == SB_ENDPOINT_UP && d->eps[i].seen != records && hook_room(&d->eps[i])
+				&& d->eps[i].reader != NULL)
 			return true;
 	}
 	return false;

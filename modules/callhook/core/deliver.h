@@ -20,10 +20,10 @@
 
 enum sb_endpoint_state
 {
-	SB_ENDPOINT_OFF,	  /* enabled = 0 in the table */
+	SB_ENDPOINT_OFF, /* enabled = 0 in the table */
 	SB_ENDPOINT_UP,
-	SB_ENDPOINT_PAUSED,	  /* it fails: one probe at a time */
-	SB_ENDPOINT_DISABLED  /* it answered 410 */
+	SB_ENDPOINT_PAUSED,  /* it fails: one probe at a time */
+	SB_ENDPOINT_DISABLED /* it answered 410 */
 };
 
 /** What an endpoint is doing, in shared memory: the delivery process writes, everybody reads. */
@@ -31,16 +31,16 @@ struct sb_endpoint_status
 {
 	char id[SB_ENDPOINT_ID_LEN];
 	_Atomic uint32_t state;
-	_Atomic uint32_t enable; /* set by others: end the disabled state */
+	_Atomic uint32_t enable;                           /* set by others: end the disabled state */
 	_Atomic uint64_t delivered, failed, dead, skipped; /* tries or events, since the start */
-	_Atomic uint64_t waiting, flying, pending;		   /* now */
-	_Atomic uint64_t segment, offset;				   /* cursor */
-	_Atomic uint64_t oldest_at;	 /* µs: timestamp of the oldest event not yet done, 0: none */
-	_Atomic uint64_t success_at; /* µs, wall clock; 0: never */
+	_Atomic uint64_t waiting, flying, pending;         /* now */
+	_Atomic uint64_t segment, offset;                  /* cursor */
+	_Atomic uint64_t oldest_at;                        /* µs: timestamp of the oldest event not yet done, 0: none */
+	_Atomic uint64_t success_at;                       /* µs, wall clock; 0: never */
 	_Atomic uint64_t failure_at;
 	_Atomic uint64_t probe_at;
 	_Atomic uint32_t text_version; /* odd while error is being written */
-	char error[200];			   /* of the last failure */
+	char error[200];               /* of the last failure */
 };
 
 struct sb_deliver_status
@@ -68,18 +68,19 @@ enum sb_deliver_level
 
 struct sb_deliver_cfg
 {
-	struct sb_log *log;	 /* directories, node, epoch, salt, wake_fd; sh may be NULL (then the log is looked at every 20 ms) */
-	int sink;			 /* as sb_log_sink() gave it, or -1 */
-	const char *state_dir; /* holds state.sqlite and deliveries/ */
+	struct sb_log
+			*log; /* directories, node, epoch, salt, wake_fd; sh may be NULL (then the log is looked at every 20 ms) */
+	int sink;     /* as sb_log_sink() gave it, or -1 */
+	const char *state_dir;               /* holds state.sqlite and deliveries/ */
 	const struct sb_endpoint *endpoints; /* kept by the caller */
 	unsigned count;
 	struct sb_schedule schedule;
 	unsigned connect_timeout_ms, timeout_ms;
-	unsigned probe_max_s; /* longest wait between two probes, and for a Retry-After */
-	uint32_t window;	  /* events read ahead for each endpoint */
-	uint64_t pending_max; /* parked events of an endpoint; beyond it the endpoint waits */
-	uint64_t dead_max;	  /* rows kept */
-	uint64_t deliveries_limit; /* bytes */
+	unsigned probe_max_s;             /* longest wait between two probes, and for a Retry-After */
+	uint32_t window;                  /* events read ahead for each endpoint */
+	uint64_t pending_max;             /* parked events of an endpoint; beyond it the endpoint waits */
+	uint64_t dead_max;                /* rows kept */
+	uint64_t deliveries_limit;        /* bytes */
 	struct sb_deliver_status *status; /* zeroed, sb_deliver_status_size(count) */
 	void (*say)(enum sb_deliver_level level, const char *text);
 };

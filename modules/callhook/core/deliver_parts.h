@@ -12,10 +12,10 @@
 #include "verdict.h"
 
 #define SB_RETRY_ROOM 64u
-#define SB_WINDOW_BYTES (8u << 20)	/* of payload and text an endpoint holds */
-#define SB_READ_BUDGET 2048			/* records read for an endpoint in one turn */
+#define SB_WINDOW_BYTES (8u << 20) /* of payload and text an endpoint holds */
+#define SB_READ_BUDGET 2048        /* records read for an endpoint in one turn */
 #define SB_FLUSH_US 200000
-#define SB_SAY_US 10000000u			/* refused events: one line an endpoint in this time */
+#define SB_SAY_US 10000000u /* refused events: one line an endpoint in this time */
 
 /* An event in memory, shared by the endpoints that hold it. */
 struct hook_event
@@ -43,14 +43,14 @@ struct hook_endpoint
 	struct sb_callset parked;
 	struct sb_cursor kept; /* as in the state file */
 	enum sb_endpoint_state state;
-	struct sb_pos last;		 /* record read last: to notice a gap */
-	uint64_t seen;			 /* log->sh->records when the log was read to its end */
-	uint64_t looked_at;		 /* when that was */
-	bool more;				 /* the turn's budget ended before the log did */
+	struct sb_pos last; /* record read last: to notice a gap */
+	uint64_t seen;      /* log->sh->records when the log was read to its end */
+	uint64_t looked_at; /* when that was */
+	bool more;          /* the turn's budget ended before the log did */
 	size_t bytes;
 	uint64_t successes;
-	unsigned refused;		 /* different events in a row */
-	unsigned probes;		 /* failed ones in a row */
+	unsigned refused; /* different events in a row */
+	unsigned probes;  /* failed ones in a row */
 	uint64_t probe_at, due_at, due_look_at, reader_at;
 	uint64_t say_at;
 	unsigned said_less;
@@ -66,13 +66,13 @@ struct sb_deliver
 	struct hook_event **bucket;
 	unsigned buckets;
 	int64_t clock_base; /* wall − monotonic at the start: waits do not follow a stepped clock */
-	uint64_t now;		/* monotonic + clock_base, µs; read once a turn */
+	uint64_t now;       /* monotonic + clock_base, µs; read once a turn */
 	uint64_t flushed_at;
 	uint64_t broken_at; /* the state file failed: reopened then; 0: fine */
 	unsigned broken_times;
 	uint64_t dead_since_trim;
 	uint64_t rnd;
-	bool news;	   /* this turn's reading found records */
+	bool news; /* this turn's reading found records */
 	bool stopping;
 };
 
@@ -84,7 +84,8 @@ struct hook_flight
 
 uint64_t hook_wall_us(void);
 uint32_t hook_random(struct sb_deliver *d);
-void hook_say(struct sb_deliver *d, enum sb_deliver_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void hook_say(struct sb_deliver *d, enum sb_deliver_level level, const char *fmt, ...)
+		__attribute__((format(printf, 3, 4)));
 void hook_state_failed(struct sb_deliver *d);
 
 /* deliver_event.c */
@@ -102,6 +103,7 @@ void hook_release(struct hook_endpoint *ep, struct sb_entry *e);
 /* deliver_try.c */
 void hook_dispatch(struct hook_endpoint *ep);
 void hook_done(void *arg, const struct sb_http_result *r);
-void hook_bury(struct hook_endpoint *ep, struct sb_pending *p, const struct hook_event *ev, uint32_t tries, unsigned status);
+void hook_bury(
+		struct hook_endpoint *ep, struct sb_pending *p, const struct hook_event *ev, uint32_t tries, unsigned status);
 
 #endif

@@ -18,8 +18,9 @@ static int reader_at(struct sb_deliver *d, struct sb_pos from, struct sb_reader 
 
 static void reader_failed(struct hook_endpoint *ep, int err)
 {
-	hook_say(ep->d, SB_DELIVER_ERROR, "endpoint %s: the log cannot be read: %s; tried again every second (directories %s and %s)",
-			ep->cfg->id, strerror(-err), ep->d->cfg.log->cfg.journal_dir, ep->d->cfg.log->cfg.spool_dir);
+	hook_say(ep->d, SB_DELIVER_ERROR,
+			"endpoint %s: the log cannot be read: %s; tried again every second (directories %s and %s)", ep->cfg->id,
+			strerror(-err), ep->d->cfg.log->cfg.journal_dir, ep->d->cfg.log->cfg.spool_dir);
 	sb_reader_close(ep->reader);
 	ep->reader = NULL;
 	ep->reader_at = ep->d->now + 1000000;
@@ -30,7 +31,8 @@ static void segments_lost(struct hook_endpoint *ep, uint64_t from, uint64_t to)
 	atomic_fetch_add(&ep->d->cfg.status->lost_segments, from >> 32 == to >> 32 ? to - from : 1);
 	atomic_fetch_add(&ep->status->skipped, 1);
 	hook_say(ep->d, SB_DELIVER_ERROR,
-			"endpoint %s: the journal no longer holds its segments from %016llx to %016llx: their events are not delivered "
+			"endpoint %s: the journal no longer holds its segments from %016llx to %016llx: their events are not "
+			"delivered "
 			"(journal_limit was reached while it was away)",
 			ep->cfg->id, (unsigned long long)from, (unsigned long long)(to - 1));
 }
@@ -119,7 +121,8 @@ bool hook_room(const struct hook_endpoint *ep)
 
 static void note_gap(struct hook_endpoint *ep, const struct sb_rec *rec)
 {
-	if(ep->last.segment > 0 && rec->pos.segment > ep->last.segment + 1 && rec->pos.segment >> 32 == ep->last.segment >> 32)
+	if(ep->last.segment > 0 && rec->pos.segment > ep->last.segment + 1
+			&& rec->pos.segment >> 32 == ep->last.segment >> 32)
 		segments_lost(ep, ep->last.segment + 1, rec->pos.segment);
 	ep->last = rec->pos;
 }
@@ -172,8 +175,9 @@ static int read_parked(struct sb_deliver *d, const struct sb_pending *p, struct 
 	if(err != 0)
 		return err;
 	err = sb_reader_next(r, &rec);
-	if(err == 1 && (rec.pos.segment != p->pos.segment || rec.pos.offset != p->pos.offset || rec.hdr.seq != p->seq
-			   || rec.hdr.epoch != p->epoch))
+	if(err == 1
+			&& (rec.pos.segment != p->pos.segment || rec.pos.offset != p->pos.offset || rec.hdr.seq != p->seq
+					|| rec.hdr.epoch != p->epoch))
 		err = 0;
 	if(err == 1) {
 		*out = hook_event_get(d, &rec);

@@ -17,8 +17,8 @@ static void note_failure(struct hook_endpoint *ep, const char *error)
 	atomic_fetch_add(&st->text_version, 1);
 }
 
-static void write_history(struct hook_endpoint *ep, const struct sb_pending *p, const struct hook_event *ev, uint32_t tries,
-		unsigned status, const char *error, bool delivered)
+static void write_history(struct hook_endpoint *ep, const struct sb_pending *p, const struct hook_event *ev,
+		uint32_t tries, unsigned status, const char *error, bool delivered)
 {
 	uint64_t wall = hook_wall_us();
 	struct sb_delivery v = {.endpoint = ep->cfg->id,
@@ -52,20 +52,22 @@ static void say_refused(struct hook_endpoint *ep, const struct hook_event *ev, c
 	}
 	if(ep->said_less > 0)
 		snprintf(more, sizeof(more), " (and %u more since the last such line)", ep->said_less);
-	hook_say(d, SB_DELIVER_WARNING, "endpoint %s: event %s: %s; %s%s", ep->cfg->id, ev != NULL ? ev->id : "?", error, what,
-			more);
+	hook_say(d, SB_DELIVER_WARNING, "endpoint %s: event %s: %s; %s%s", ep->cfg->id, ev != NULL ? ev->id : "?", error,
+			what, more);
 	ep->say_at = d->now;
 	ep->said_less = 0;
 }
 
-void hook_bury(struct hook_endpoint *ep, struct sb_pending *p, const struct hook_event *ev, uint32_t tries, unsigned status)
+void hook_bury(
+		struct hook_endpoint *ep, struct sb_pending *p, const struct hook_event *ev, uint32_t tries, unsigned status)
 {
 	struct sb_deliver *d = ep->d;
 	bool parked = ev == NULL || sb_callset_count(&ep->parked, p->call) > 0;
 	int err;
 
 	p->tries = tries;
-	err = parked ? sb_store_unpark(d->state, ep->cfg->id, p, true, d->now) : sb_store_bury(d->state, ep->cfg->id, p, d->now);
+	err = parked ? sb_store_unpark(d->state, ep->cfg->id, p, true, d->now)
+				 : sb_store_bury(d->state, ep->cfg->id, p, d->now);
 	if(err != 0) {
 		hook_state_failed(d);
 		return;
@@ -161,8 +163,9 @@ static void pause_endpoint(struct hook_endpoint *ep, struct sb_entry *e, const s
 	ep->probe_at = d->now + (uint64_t)wait;
 	ep->probes++;
 	if(ep->state == SB_ENDPOINT_UP) {
-		hook_say(d, SB_DELIVER_WARNING, "endpoint %s is away: %s; probed from 1 s to %u s apart, its events wait in the log",
-				ep->cfg->id, r->error, d->cfg.probe_max_s);
+		hook_say(d, SB_DELIVER_WARNING,
+				"endpoint %s is away: %s; probed from 1 s to %u s apart, its events wait in the log", ep->cfg->id,
+				r->error, d->cfg.probe_max_s);
 		ep->state = SB_ENDPOINT_PAUSED;
 	}
 }
@@ -187,7 +190,8 @@ static void disable(struct hook_endpoint *ep, struct sb_entry *e)
 		return;
 	}
 	hook_say(d, SB_DELIVER_ERROR,
-			"endpoint %s answered 410 (gone): it is disabled and gets nothing more; to enable it again: kamcmd callhook.enable %s",
+			"endpoint %s answered 410 (gone): it is disabled and gets nothing more; to enable it again: kamcmd "
+			"callhook.enable %s",
 			ep->cfg->id, ep->cfg->id);
 }
 
@@ -295,8 +299,11 @@ static bool start_one(struct hook_endpoint *ep)
 		return true;
 	}
 	f = malloc(sizeof(*f));
-	post = (struct sb_http_post){
-			.id = ev->id, .body = ev->text, .len = ev->text_len, .unix_s = (int64_t)(hook_wall_us() / 1000000), .arg = f};
+	post = (struct sb_http_post){.id = ev->id,
+			.body = ev->text,
+			.len = ev->text_len,
+			.unix_s = (int64_t)(hook_wall_us() / 1000000),
+			.arg = f};
 	if(f == NULL || sb_http_post(ep->peer, &post) != 0) {
 		free(f);
 		sb_queue_back(&ep->queue, e, true);

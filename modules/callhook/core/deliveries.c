@@ -128,7 +128,8 @@ int sb_deliveries_add(struct sb_deliveries *d, const struct sb_delivery *v)
 
 	if(d->len + RECORD_MAX > sizeof(d->buf))
 		sb_deliveries_flush(d);
-	o = (struct sb_out){.p = d->buf + d->len + sizeof(struct sb_rec_hdr), .cap = RECORD_MAX - sizeof(struct sb_rec_hdr)};
+	o = (struct sb_out){
+			.p = d->buf + d->len + sizeof(struct sb_rec_hdr), .cap = RECORD_MAX - sizeof(struct sb_rec_hdr)};
 	sb_put_uuid(&o, SB_C_CALL_ID, v->call);
 	if(v->sequence > 0)
 		sb_put_u64(&o, SB_C_SEQUENCE, v->sequence);

@@ -19,14 +19,14 @@ struct sb_delivery
 {
 	const char *endpoint;
 	const uint8_t *call; /* 16 bytes; all zero: none */
-	uint64_t sequence;	 /* the event's, within its call; 0: unknown */
-	uint64_t at;		 /* now, µs */
+	uint64_t sequence;   /* the event's, within its call; 0: unknown */
+	uint64_t at;         /* now, µs */
 	uint32_t epoch;
 	uint64_t seq;
 	uint16_t type;
 	uint32_t tries;
-	unsigned code;		 /* HTTP status of the last try, 0: none came */
-	const char *error;	 /* NULL or "": none */
+	unsigned code;       /* HTTP status of the last try, 0: none came */
+	const char *error;   /* NULL or "": none */
 	uint64_t latency_us; /* 0: unknown */
 	bool delivered;
 };

@@ -45,7 +45,7 @@ static void printable(char *out, size_t room, const char *s)
 static void complain(struct check *c, enum sb_endpoint_col col, const char *good)
 {
 	const char *v = c->row->col[col], *id = c->row->col[SB_EP_id];
-	char text[SB_ENDPOINT_ERR_LEN], key[SB_ENDPOINT_ID_LEN] = "", value[100] = "";
+	char text[SB_ENDPOINT_ERR_LEN], right[200], key[SB_ENDPOINT_ID_LEN] = "", value[100] = "";
 
 	printable(key, sizeof(key), id != NULL ? id : "");
 	if(v == NULL)
@@ -57,8 +57,10 @@ static void complain(struct check *c, enum sb_endpoint_col col, const char *good
 		printable(value + 1, sizeof(value) - 2, v);
 		strcat(value, "\"");
 	}
+	snprintf(right, sizeof(right), "%s", good != NULL ? good : good_values[col]);
+	printable(right, sizeof(right), right);
 	snprintf(text, sizeof(text), "table %s, row id=\"%s\", column %s: found %s; right would be: %s", c->table, key,
-			names[col], value, good != NULL ? good : good_values[col]);
+			names[col], value, right);
 	c->found++;
 	c->bad(text, c->arg);
 }

@@ -16,14 +16,15 @@
 #define SB_ENDPOINT_ERR_LEN 512u
 
 /* Columns in the order they are asked for. X(name, what a good value is) */
-#define SB_ENDPOINT_COLUMNS(X)                                                               \
-	X(id, "1 to 63 characters of A-Z a-z 0-9 . _ -")                                     \
-	X(url, "http://host/path or https://host/path, without user and password, at most 1023 characters") \
-	X(secret, "whsec_ and the base64 of 24 to 64 random bytes (make one: printf 'whsec_%s' \"$(openssl rand -base64 32)\")") \
-	X(events, "globs of event types separated by commas, like * or call.*,custom.*")      \
-	X(enabled, "0 or 1")                                                                 \
-	X(timeout_ms, "0 (the module's timeout_ms) or 100 to 300000")                         \
-	X(concurrency, "1 to 256")                                                           \
+#define SB_ENDPOINT_COLUMNS(X)                                                                                        \
+	X(id, "1 to 63 characters of A-Z a-z 0-9 . _ -")                                                                  \
+	X(url, "http://host/path or https://host/path, without user and password, at most 1023 characters")               \
+	X(secret, "whsec_ and the base64 of 24 to 64 random bytes (make one: printf 'whsec_%s' \"$(openssl rand -base64 " \
+			  "32)\")")                                                                                               \
+	X(events, "globs of event types separated by commas, like * or call.*,custom.*")                                  \
+	X(enabled, "0 or 1")                                                                                              \
+	X(timeout_ms, "0 (the module's timeout_ms) or 100 to 300000")                                                     \
+	X(concurrency, "1 to 256")                                                                                        \
 	X(description, "at most 255 characters, no control characters")
 
 enum sb_endpoint_col
@@ -31,7 +32,7 @@ enum sb_endpoint_col
 #define X(name, good) SB_EP_##name,
 	SB_ENDPOINT_COLUMNS(X)
 #undef X
-	SB_EP_COLUMNS
+			SB_EP_COLUMNS
 };
 
 /** A row as the database gave it; NULL is SQL's NULL. Texts end with NUL and live as long as the call. */

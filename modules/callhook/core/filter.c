@@ -18,8 +18,8 @@ int sb_filter_parse(struct sb_filter *f, const char *text, char *why, size_t why
 		p += strspn(p, " \t");
 		n = strspn(p, GLOB_CHARS);
 		if(n == 0) {
-			snprintf(why, why_len, "globs of event types separated by commas, like call.*,custom.* ; at \"%.20s\" there is none",
-					p);
+			snprintf(why, why_len,
+					"globs of event types separated by commas, like call.*,custom.* ; at \"%.20s\" there is none", p);
 			return -EINVAL;
 		}
 		if(at + n + 2 > sizeof(f->text)) {

@@ -11,7 +11,7 @@
 struct sb_filter
 {
 	char text[SB_FILTER_LEN]; /* globs, each ended by NUL, the last by two */
-	bool all;				  /* "*" is among them */
+	bool all;                 /* "*" is among them */
 };
 
 /**

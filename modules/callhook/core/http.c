@@ -244,7 +244,9 @@ static void report(struct slot *s, CURLcode code)
 		r.retry_after_s = after > 86400 ? 86400 : (unsigned)after;
 	if(r.status == 0) {
 		snprintf(error, sizeof(error), "%s",
-				s->error[0] != '\0' ? s->error : code != CURLE_OK ? curl_easy_strerror(code) : "no HTTP status came");
+				s->error[0] != '\0' ? s->error
+				: code != CURLE_OK  ? curl_easy_strerror(code)
+									: "no HTTP status came");
 		r.error = error;
 	} else if(r.status >= 300) {
 		snprintf(error, sizeof(error), "HTTP %u", r.status);

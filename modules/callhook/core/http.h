@@ -20,10 +20,10 @@ struct sb_http_peer;
 
 struct sb_http_result
 {
-	unsigned status;		/* 0: none came */
-	bool sent;				/* at least in part: the receiver may have seen it */
+	unsigned status;        /* 0: none came */
+	bool sent;              /* at least in part: the receiver may have seen it */
 	unsigned retry_after_s; /* 0: not said */
-	const char *error;		/* "" when the status is 2xx; ends with the call */
+	const char *error;      /* "" when the status is 2xx; ends with the call */
 };
 
 /** Called from sb_http_perform() and sb_http_cancel(); may post again. */

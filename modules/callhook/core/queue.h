@@ -15,18 +15,19 @@
 
 struct sb_entry
 {
-	struct sb_pos pos;	/* of the record */
-	uint8_t call[16];	/* all zero: an event without a call; those keep their order among themselves */
-	void *event;		/* the caller's; this list neither frees nor reads it */
-	bool retry;			/* came from the pending list, not from the log: the cursor does not count it */
-	uint32_t tries;		/* tries that ended, this event's; kept by the caller */
-	uint64_t fail_mark; /* the caller's: successes of the endpoint when this entry failed last; UINT64_MAX: it has not */
-	uint64_t start_mark;/* the caller's: successes of the endpoint when this try began */
+	struct sb_pos pos; /* of the record */
+	uint8_t call[16];  /* all zero: an event without a call; those keep their order among themselves */
+	void *event;       /* the caller's; this list neither frees nor reads it */
+	bool retry;        /* came from the pending list, not from the log: the cursor does not count it */
+	uint32_t tries;    /* tries that ended, this event's; kept by the caller */
+	uint64_t
+			fail_mark; /* the caller's: successes of the endpoint when this entry failed last; UINT64_MAX: it has not */
+	uint64_t start_mark; /* the caller's: successes of the endpoint when this try began */
 
 	/* private */
 	uint64_t n;
 	bool flying, ready;
-	struct sb_entry *older, *newer;		  /* log order, without retries */
+	struct sb_entry *older, *newer; /* log order, without retries */
 	struct sb_entry *ready_prev, *ready_next;
 	struct sb_entry *call_next, *call_last; /* of the same call, in order; call_last in the first only */
 	struct sb_entry *bucket_next;

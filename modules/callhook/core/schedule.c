@@ -41,13 +41,15 @@ int sb_schedule_parse(struct sb_schedule *s, const char *text, unsigned jitter, 
 		if(*p == '\0')
 			break;
 		if(*p++ != ',') {
-			snprintf(err, err_len, "retry_schedule is \"%.100s\"; \"%.12s\" is not understood: waits are separated by commas",
-					text, p - 1);
+			snprintf(err, err_len,
+					"retry_schedule is \"%.100s\"; \"%.12s\" is not understood: waits are separated by commas", text,
+					p - 1);
 			return -EINVAL;
 		}
 	}
 	if(r.wait_s[0] != 0) {
-		snprintf(err, err_len, "retry_schedule is \"%.100s\"; the first try is made at once: it must begin with 0", text);
+		snprintf(err, err_len, "retry_schedule is \"%.100s\"; the first try is made at once: it must begin with 0",
+				text);
 		return -EINVAL;
 	}
 	*s = r;
@@ -62,7 +64,7 @@ int64_t sb_schedule_next(const struct sb_schedule *s, unsigned tries, uint32_t r
 		return -1;
 	us = (int64_t)s->wait_s[tries] * 1000000;
 	spread = us / 100 * s->jitter;
-	return us - spread + (int64_t)((double)(2 * spread) * rnd / UINT32_MAX);
+	return us - spread + (int64_t)((unsigned __int128)(uint64_t)(2 * spread) * rnd / UINT32_MAX);
 }
 
 int64_t sb_probe_wait(unsigned failed, unsigned max_s)

@@ -82,8 +82,8 @@ int sb_secret_decode(uint8_t *out, const char *text)
 int sb_signer_new(struct sb_signer **out, const uint8_t *secret, size_t len)
 {
 	char digest[] = "SHA256";
-	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-			OSSL_PARAM_construct_end()};
+	OSSL_PARAM params[] = {
+			OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
 	struct sb_signer *s = calloc(1, sizeof(*s));
 	int err = -ENOSYS;
 
@@ -116,8 +116,8 @@ void sb_signer_free(struct sb_signer *s)
 	free(s);
 }
 
-int sb_sign(struct sb_signer *s, const char *id, int64_t unix_s, const void *body, size_t len,
-		char out[SB_SIGNATURE_LEN])
+int sb_sign(
+		struct sb_signer *s, const char *id, int64_t unix_s, const void *body, size_t len, char out[SB_SIGNATURE_LEN])
 {
 	uint8_t sum[32];
 	size_t sum_len = 0;
@@ -125,8 +125,7 @@ int sb_sign(struct sb_signer *s, const char *id, int64_t unix_s, const void *bod
 	int n = snprintf(stamp, sizeof(stamp), ".%" PRId64 ".", unix_s);
 
 	if(EVP_MAC_init(s->ctx, NULL, 0, NULL) != 1 || EVP_MAC_update(s->ctx, (const uint8_t *)id, strlen(id)) != 1
-			|| EVP_MAC_update(s->ctx, (const uint8_t *)stamp, (size_t)n) != 1
-			|| EVP_MAC_update(s->ctx, body, len) != 1
+			|| EVP_MAC_update(s->ctx, (const uint8_t *)stamp, (size_t)n) != 1 || EVP_MAC_update(s->ctx, body, len) != 1
 			|| EVP_MAC_final(s->ctx, sum, &sum_len, sizeof(sum)) != 1 || sum_len != sizeof(sum))
 		return -EIO;
 	memcpy(out, "v1,", 3);

@@ -33,7 +33,7 @@ void sb_signer_free(struct sb_signer *s);
  * @param unix_s time of this try, seconds
  * @return 0 or -EIO (libcrypto failed; out is not touched)
  */
-int sb_sign(struct sb_signer *s, const char *id, int64_t unix_s, const void *body, size_t len,
-		char out[SB_SIGNATURE_LEN]);
+int sb_sign(
+		struct sb_signer *s, const char *id, int64_t unix_s, const void *body, size_t len, char out[SB_SIGNATURE_LEN]);
 
 #endif

@@ -8,43 +8,44 @@
 
 #include "state.h"
 
-#define ROW_COLUMNS                                                                                             \
+#define ROW_COLUMNS                                                                                               \
 	"endpoint TEXT NOT NULL, call_id BLOB NOT NULL, epoch INT NOT NULL, seq INT NOT NULL, segment INT NOT NULL, " \
 	"offset INT NOT NULL, tries INT NOT NULL, next_at INT NOT NULL, error TEXT NOT NULL"
 
 static const char schema[] =
 		"CREATE TABLE IF NOT EXISTS cursor (endpoint TEXT PRIMARY KEY, segment INT NOT NULL, offset INT NOT NULL, "
 		"url TEXT NOT NULL, disabled_at INT NOT NULL, disabled_why TEXT NOT NULL);"
-		"CREATE TABLE IF NOT EXISTS pending (" ROW_COLUMNS ", PRIMARY KEY (endpoint, call_id, segment, offset)) WITHOUT ROWID;"
+		"CREATE TABLE IF NOT EXISTS pending (" ROW_COLUMNS
+		", PRIMARY KEY (endpoint, call_id, segment, offset)) WITHOUT ROWID;"
 		"CREATE INDEX IF NOT EXISTS pending_due ON pending (endpoint, next_at);"
 		"CREATE INDEX IF NOT EXISTS pending_segment ON pending (endpoint, segment);"
 		"CREATE TABLE IF NOT EXISTS dead (" ROW_COLUMNS ", given_up_at INT NOT NULL);"
 		"CREATE INDEX IF NOT EXISTS dead_call ON dead (call_id);";
 
-#define STATEMENTS(X)                                                                                                   \
-	X(BEGIN, "BEGIN IMMEDIATE")                                                                                         \
-	X(COMMIT, "COMMIT")                                                                                                 \
-	X(CURSOR, "SELECT segment, offset, url, disabled_at, disabled_why FROM cursor WHERE endpoint = ?1")                 \
-	X(SET_CURSOR, "INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                      \
-	X(MOVE, "UPDATE cursor SET segment = ?2, offset = ?3 WHERE endpoint = ?1")                                          \
-	X(ENDPOINTS, "SELECT endpoint FROM cursor")                                                                         \
-	X(FORGET, "DELETE FROM cursor WHERE endpoint = ?1")                                                                 \
-	X(FORGET_PENDING, "DELETE FROM pending WHERE endpoint = ?1")                                                        \
-	X(PARK, "INSERT OR IGNORE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                \
-	X(AGAIN, "UPDATE pending SET tries = ?5, next_at = ?6, error = ?7 WHERE endpoint = ?1 AND call_id = ?2 "            \
-			 "AND segment = ?3 AND offset = ?4")                                                                        \
-	X(UNPARK, "DELETE FROM pending WHERE endpoint = ?1 AND call_id = ?2 AND segment = ?3 AND offset = ?4")              \
-	X(PROMOTE, "UPDATE pending SET next_at = ?3 WHERE endpoint = ?1 AND call_id = ?2 AND (segment, offset) = "          \
-			   "(SELECT segment, offset FROM pending WHERE endpoint = ?1 AND call_id = ?2 "                             \
-			   "ORDER BY segment, offset LIMIT 1)")                                                                     \
-	X(HASTEN, "UPDATE pending SET next_at = ?2 WHERE endpoint = ?1 AND next_at > ?2 AND tries <= 2")                    \
-	X(BURY, "INSERT INTO dead VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                                        \
-	X(TRIM, "DELETE FROM dead WHERE rowid <= (SELECT max(rowid) FROM dead) - ?1")                                       \
-	X(DUE, "SELECT call_id, epoch, seq, segment, offset, tries, next_at, error FROM pending "                           \
-		   "WHERE endpoint = ?1 AND next_at > 0 AND next_at <= ?2 ORDER BY next_at LIMIT ?3")                           \
-	X(NEXT_DUE, "SELECT min(next_at) FROM pending WHERE endpoint = ?1 AND next_at > 0")                                 \
-	X(CALLS, "SELECT call_id, count(*) FROM pending WHERE endpoint = ?1 GROUP BY call_id")                              \
-	X(OLDEST, "SELECT min(segment) FROM pending WHERE endpoint = ?1")                                                   \
+#define STATEMENTS(X)                                                                                          \
+	X(BEGIN, "BEGIN IMMEDIATE")                                                                                \
+	X(COMMIT, "COMMIT")                                                                                        \
+	X(CURSOR, "SELECT segment, offset, url, disabled_at, disabled_why FROM cursor WHERE endpoint = ?1")        \
+	X(SET_CURSOR, "INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                             \
+	X(MOVE, "UPDATE cursor SET segment = ?2, offset = ?3 WHERE endpoint = ?1")                                 \
+	X(ENDPOINTS, "SELECT endpoint FROM cursor")                                                                \
+	X(FORGET, "DELETE FROM cursor WHERE endpoint = ?1")                                                        \
+	X(FORGET_PENDING, "DELETE FROM pending WHERE endpoint = ?1")                                               \
+	X(PARK, "INSERT OR IGNORE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                       \
+	X(AGAIN, "UPDATE pending SET tries = ?5, next_at = ?6, error = ?7 WHERE endpoint = ?1 AND call_id = ?2 "   \
+			 "AND segment = ?3 AND offset = ?4")                                                               \
+	X(UNPARK, "DELETE FROM pending WHERE endpoint = ?1 AND call_id = ?2 AND segment = ?3 AND offset = ?4")     \
+	X(PROMOTE, "UPDATE pending SET next_at = ?3 WHERE endpoint = ?1 AND call_id = ?2 AND (segment, offset) = " \
+			   "(SELECT segment, offset FROM pending WHERE endpoint = ?1 AND call_id = ?2 "                    \
+			   "ORDER BY segment, offset LIMIT 1)")                                                            \
+	X(HASTEN, "UPDATE pending SET next_at = ?2 WHERE endpoint = ?1 AND next_at > ?2 AND tries <= 2")           \
+	X(BURY, "INSERT INTO dead VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                               \
+	X(TRIM, "DELETE FROM dead WHERE rowid <= (SELECT max(rowid) FROM dead) - ?1")                              \
+	X(DUE, "SELECT call_id, epoch, seq, segment, offset, tries, next_at, error FROM pending "                  \
+		   "WHERE endpoint = ?1 AND next_at > 0 AND next_at <= ?2 ORDER BY next_at LIMIT ?3")                  \
+	X(NEXT_DUE, "SELECT min(next_at) FROM pending WHERE endpoint = ?1 AND next_at > 0")                        \
+	X(CALLS, "SELECT call_id, count(*) FROM pending WHERE endpoint = ?1 GROUP BY call_id")                     \
+	X(OLDEST, "SELECT min(segment) FROM pending WHERE endpoint = ?1")                                          \
 	X(COUNTS, "SELECT (SELECT count(*) FROM pending), (SELECT count(*) FROM dead)")
 
 enum
@@ -94,8 +95,9 @@ static int prepare(struct sb_store *s, const char *path, bool durable, char *err
 	if(run_text(s->db, "PRAGMA journal_mode=WAL") != 0 || version_of(s->db, &version) != 0)
 		goto broken;
 	if(version != 0 && version != SB_STATE_VERSION) {
-		snprintf(err, err_len, "%s has version %d, this callhook writes version %d: use the callhook that made it, or move "
-							   "the file away (endpoints then begin with what happens from now on)",
+		snprintf(err, err_len,
+				"%s has version %d, this callhook writes version %d: use the callhook that made it, or move "
+				"the file away (endpoints then begin with what happens from now on)",
 				path, version, SB_STATE_VERSION);
 		return -EPROTO;
 	}
@@ -109,8 +111,9 @@ static int prepare(struct sb_store *s, const char *path, bool durable, char *err
 	}
 	return 0;
 broken:
-	snprintf(err, err_len, "%s cannot be used: %s; it must be a file that callhook made, writable, with room on its disk "
-						   "(if it is damaged, move it away: endpoints then begin with what happens from now on)",
+	snprintf(err, err_len,
+			"%s cannot be used: %s; it must be a file that callhook made, writable, with room on its disk "
+			"(if it is damaged, move it away: endpoints then begin with what happens from now on)",
 			path, sqlite3_errmsg(s->db));
 	return -EIO;
 }
@@ -124,8 +127,9 @@ int sb_store_open(struct sb_store **out, const char *path, bool durable, char *e
 		return -ENOMEM;
 	if(sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL)
 			!= SQLITE_OK) {
-		snprintf(err, err_len, "%s cannot be opened: %s; its directory must exist and be writable for the user Kamailio runs as",
-				path, s->db != NULL ? sqlite3_errmsg(s->db) : "out of memory");
+		snprintf(err, err_len,
+				"%s cannot be opened: %s; its directory must exist and be writable for the user Kamailio runs as", path,
+				s->db != NULL ? sqlite3_errmsg(s->db) : "out of memory");
 		r = -EIO;
 		goto out;
 	}
@@ -397,8 +401,8 @@ int sb_store_oldest(struct sb_store *s, const char *endpoint, uint64_t *segment)
 	return one_number(use(s, ST_OLDEST, endpoint), segment);
 }
 
-int sb_store_calls(struct sb_store *s, const char *endpoint, int (*each)(const uint8_t call[16], uint32_t n, void *arg),
-		void *arg)
+int sb_store_calls(
+		struct sb_store *s, const char *endpoint, int (*each)(const uint8_t call[16], uint32_t n, void *arg), void *arg)
 {
 	sqlite3_stmt *st = use(s, ST_CALLS, endpoint);
 	int r, err = 0;
@@ -422,11 +426,12 @@ int sb_store_counts(struct sb_store *s, uint64_t *pending, uint64_t *dead)
 	return r == SQLITE_ROW ? 0 : -EIO;
 }
 
-int sb_store_list(const char *path, const char *endpoint, bool (*each)(const struct sb_store_row *row, void *arg), void *arg,
-		int max, char *err, size_t err_len)
+int sb_store_list(const char *path, const char *endpoint, bool (*each)(const struct sb_store_row *row, void *arg),
+		void *arg, int max, char *err, size_t err_len)
 {
-	static const char sql[] = "SELECT call_id, epoch, seq, segment, offset, tries, next_at, error, endpoint FROM pending "
-							  "WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY segment, offset LIMIT ?2";
+	static const char sql[] =
+			"SELECT call_id, epoch, seq, segment, offset, tries, next_at, error, endpoint FROM pending "
+			"WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY segment, offset LIMIT ?2";
 	struct sb_store_row row;
 	sqlite3_stmt *st = NULL;
 	sqlite3 *db = NULL;

@@ -23,7 +23,7 @@ struct sb_store;
 struct sb_cursor
 {
 	struct sb_pos pos;
-	char url[1024];		 /* the endpoint's, when it was kept */
+	char url[1024];       /* the endpoint's, when it was kept */
 	uint64_t disabled_at; /* µs; 0: not disabled */
 	char disabled_why[SB_STATE_ERROR_LEN];
 };
@@ -94,7 +94,7 @@ struct sb_store_row
 	char endpoint[64];
 	struct sb_pending p;
 };
-int sb_store_list(const char *path, const char *endpoint, bool (*each)(const struct sb_store_row *row, void *arg), void *arg,
-		int max, char *err, size_t err_len);
+int sb_store_list(const char *path, const char *endpoint, bool (*each)(const struct sb_store_row *row, void *arg),
+		void *arg, int max, char *err, size_t err_len);
 
 #endif

@@ -18,21 +18,21 @@
 enum sb_verdict
 {
 	SB_DELIVERED,
-	SB_PARK,	/* the event: retry by schedule, and its call's later ones behind it */
-	SB_PAUSE,	/* the endpoint: wait, then one probe */
-	SB_DISABLE	/* 410: the endpoint is gone */
+	SB_PARK,   /* the event: retry by schedule, and its call's later ones behind it */
+	SB_PAUSE,  /* the endpoint: wait, then one probe */
+	SB_DISABLE /* 410: the endpoint is gone */
 };
 
 struct sb_trial
 {
-	unsigned status;	  /* HTTP, 0: no answer */
-	bool sent;			  /* the receiver may have seen the request */
-	bool paused;		  /* the endpoint is: this was a probe, or was under way when it was paused */
-	bool retry;			  /* the event has been parked before */
-	unsigned refused;	  /* different events refused since the last success, this one included */
-	bool failed_before;	  /* this event, since it was read */
+	unsigned status;     /* HTTP, 0: no answer */
+	bool sent;           /* the receiver may have seen the request */
+	bool paused;         /* the endpoint is: this was a probe, or was under way when it was paused */
+	bool retry;          /* the event has been parked before */
+	unsigned refused;    /* different events refused since the last success, this one included */
+	bool failed_before;  /* this event, since it was read */
 	bool others_between; /* … and others were delivered since then */
-	bool others_during;	  /* others were delivered while this try ran */
+	bool others_during;  /* others were delivered while this try ran */
 };
 
 enum sb_verdict sb_judge(const struct sb_trial *t);

@@ -5,12 +5,13 @@
 
 #define ATTRS_MAX 512u
 #define ATTEMPT_STRS 5u
+#define STR_MAX 640u /* longest string of any kind */
 
 static const uint16_t text_max[CS_T_COUNT] = {
 #define X(name, col, max) [CS_T_##name] = max,
 		CS_TEXTS(X)
 #undef X
-				[CS_T_MEDIA] = 640,
+				[CS_T_MEDIA] = STR_MAX,
 		[CS_T_ATTRS] = ATTRS_MAX,
 };
 
@@ -30,7 +31,7 @@ bool cs_text_is(const struct cs_call *c, enum cs_text t, const char *s, size_t l
 {
 	size_t kept = len > text_max[t] ? text_max[t] : len;
 
-	return c->text[t].len == kept && memcmp(cs_ptr(c, c->text[t]), s, kept) == 0;
+	return c->text[t].len == kept && (kept == 0 || memcmp(cs_ptr(c, c->text[t]), s, kept) == 0);
 }
 
 static void keep(const struct cs_call *from, struct cs_call *to, struct cs_str *s)
@@ -68,20 +69,50 @@ static void compact(struct cs_call *c)
 		keep(&old, c, &c->hold[i].what);
 }
 
-bool cs_str_set(struct cs_call *c, struct cs_str *dst, const char *s, size_t len, size_t max)
+/* A call that cannot be found by its next message, or ended, is worth more than what is only told of it: media first,
+ * then the texts of attempts that are over, the oldest first. */
+static void make_room(struct cs_call *c, size_t len)
 {
+	struct cs_str *s[ATTEMPT_STRS];
+
+	compact(c);
+	if(c->arena_len + len > CS_ARENA) {
+		c->text[CS_T_MEDIA].len = 0;
+		compact(c);
+	}
+	for(unsigned i = 0; i < c->attempts_kept && c->arena_len + len > CS_ARENA; i++) {
+		if(!(c->attempt[i].flags & CS_A_DONE))
+			continue;
+		attempt_strs(&c->attempt[i], s);
+		for(unsigned j = 0; j < ATTEMPT_STRS; j++)
+			s[j]->len = 0;
+		compact(c);
+	}
+}
+
+/* vital: other strings make room for it. s may be in the arena. */
+static bool str_set(struct cs_call *c, struct cs_str *dst, const char *s, size_t len, size_t max, bool vital)
+{
+	char aside[STR_MAX];
 	bool whole = len <= max;
 
 	if(!whole)
 		len = max;
 	if(len <= dst->len) {
-		memmove(c->arena + dst->off, s, len);
+		if(len)
+			memmove(c->arena + dst->off, s, len);
 		dst->len = (uint16_t)len;
 		return whole;
 	}
 	dst->len = 0;
-	if(c->arena_len + len > CS_ARENA)
-		compact(c);
+	if(c->arena_len + len > CS_ARENA) {
+		memcpy(aside, s, len);
+		s = aside;
+		if(vital)
+			make_room(c, len);
+		else
+			compact(c);
+	}
 	if(c->arena_len + len > CS_ARENA) {
 		len = CS_ARENA - c->arena_len;
 		whole = false;
@@ -93,11 +124,22 @@ bool cs_str_set(struct cs_call *c, struct cs_str *dst, const char *s, size_t len
 	return whole;
 }
 
+bool cs_str_set(struct cs_call *c, struct cs_str *dst, const char *s, size_t len, size_t max)
+{
+	return str_set(c, dst, s, len, max < STR_MAX ? max : STR_MAX, false);
+}
+
 bool cs_text_set(struct cs_call *c, enum cs_text t, const char *s, size_t len)
 {
-	if(c->text[t].len == len && memcmp(cs_ptr(c, c->text[t]), s, len) == 0)
+	bool vital = t <= CS_T_TO_TAG || (t >= CS_T_CONTACT_A && t <= CS_T_SOCKET_B);
+	bool whole;
+
+	if(c->text[t].len == len && (len == 0 || memcmp(cs_ptr(c, c->text[t]), s, len) == 0))
 		return true;
-	return cs_str_set(c, &c->text[t], s, len, text_max[t]);
+	whole = str_set(c, &c->text[t], s, len, text_max[t], vital);
+	if(!whole && t == CS_T_MEDIA)
+		c->text[t].len = 0; /* columns: a part of them would spoil the record that they are written to */
+	return whole;
 }
 
 static bool attr_is(const struct sb_field *f, const char *name, size_t name_len)
@@ -126,6 +168,8 @@ int cs_attr_set(struct cs_call *c, const char *name, size_t name_len, const char
 	memcpy(pair + name_len + 1, value, value_len);
 	if(value_len > 0)
 		sb_put(&out, SB_C_ATTRIBUTE, SB_STR, pair, name_len + 1 + value_len);
+	if(!out.overflow && c->arena_len + out.len > CS_ARENA)
+		compact(c);
 	if(out.overflow || c->arena_len - c->text[CS_T_ATTRS].len + out.len > CS_ARENA)
 		return -ENOSPC;
 	return cs_str_set(c, &c->text[CS_T_ATTRS], (char *)buf, out.len, ATTRS_MAX) ? 0 : -ENOSPC;

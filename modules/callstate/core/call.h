@@ -12,12 +12,13 @@
 
 #define CS_ATTEMPTS 16u	 /* kept in the record; older ones that have ended make room (they stay in the log) */
 #define CS_HOLDS 6u		 /* kept for one call */
-#define CS_ARENA 2432u	 /* bytes for all texts of one call */
+#define CS_ARENA 2432u	 /* bytes for all texts of one call; what finds and ends it (tags, targets, routes) has precedence */
+#define CS_CALL_ID_MAX 255u /* of a SIP Call-ID; what is longer is told apart by its first 255 bytes */
 #define CS_CALL_MAX 4096 /* a record is never larger */
 
-/** Texts of a call. X(NAME, column, most bytes kept) — longer ones are clipped, the two flagged "whole" are refused. */
+/** Texts of a call. X(NAME, column, most bytes kept) — longer ones are clipped. */
 #define CS_TEXTS(X)                          \
-	X(SIP_CALL_ID, SB_C_SIP_CALL_ID, 255)    \
+	X(SIP_CALL_ID, SB_C_SIP_CALL_ID, CS_CALL_ID_MAX) \
 	X(FROM_TAG, SB_C_FROM_TAG, 128)          \
 	X(TO_TAG, SB_C_TO_TAG, 128)              \
 	X(FROM_URI, SB_C_FROM_URI, 192)          \
@@ -219,10 +220,10 @@ static inline const char *cs_text(const struct cs_call *c, enum cs_text t, size_
 
 bool cs_text_is(const struct cs_call *c, enum cs_text t, const char *s, size_t len);
 
-/** Sets a text, clipped to its bound. @return true if it was kept whole */
+/** Sets a text, clipped to its bound; MEDIA is kept whole or not at all. s may be a text of c. @return true if it was kept whole */
 bool cs_text_set(struct cs_call *c, enum cs_text t, const char *s, size_t len);
 
-/** The same for any string of the record, at most max bytes. */
+/** The same for any string of the record, at most max ≤ 640 bytes. */
 bool cs_str_set(struct cs_call *c, struct cs_str *dst, const char *s, size_t len, size_t max);
 
 /** Sets or replaces an attribute. @return 0, -ENOSPC (512 bytes for all of a call's), -EINVAL (empty name, '=' in it) */

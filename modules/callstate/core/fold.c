@@ -25,14 +25,19 @@ static uint32_t delta(uint64_t at, uint64_t started)
 	return at == 0 ? 0 : d > UINT32_MAX ? UINT32_MAX : (uint32_t)d;
 }
 
+/* NULL: it had to make room for newer ones, or there are too many. */
 static struct cs_attempt *attempt_numbered(struct cs_call *c, uint64_t n)
 {
 	uint16_t total = c->attempts_total;
 	struct cs_attempt *a;
 
+	if(n == 0 || n > UINT16_MAX)
+		return NULL;
 	for(unsigned i = 0; i < c->attempts_kept; i++)
 		if(c->attempt[i].n == n)
 			return &c->attempt[i];
+	if(c->attempts_kept == CS_ATTEMPTS && n < c->attempt[CS_ATTEMPTS - 1].n)
+		return NULL;
 	a = cs_attempt_new(c);
 	if(a)
 		a->n = (uint16_t)n;
@@ -96,6 +101,15 @@ static void attempt_field(struct cs_call *c, struct cs_attempt *a, const struct 
 	}
 }
 
+/* A group holds all that is known of its attempt. The texts keep their places. */
+static void clear_attempt(struct cs_attempt *a)
+{
+	a->ringing = a->early = a->answered = a->ended = a->pdd = 0;
+	a->code = a->q850 = 0;
+	a->flags &= CS_A_OLD;
+	a->reason.len = 0;
+}
+
 static void attempt(struct cs_call *c, const struct sb_field *group)
 {
 	struct cs_attempt *a;
@@ -107,9 +121,11 @@ static void attempt(struct cs_call *c, const struct sb_field *group)
 	a = attempt_numbered(c, sb_field_u64(&f));
 	if(a == NULL)
 		return;
+	clear_attempt(a);
 	sb_in_init(&in, group->data, group->len);
 	while(sb_in_next(&in, &f) == 1)
-		attempt_field(c, a, &f);
+		if(f.kind == sb_col_kind(f.col))
+			attempt_field(c, a, &f);
 }
 
 static void number(struct cs_call *c, const struct sb_field *f)
@@ -121,7 +137,8 @@ static void number(struct cs_call *c, const struct sb_field *f)
 			c->sequence = (uint32_t)v;
 			break;
 		case SB_C_STATE:
-			c->state = (uint8_t)v;
+			if(v <= SB_ST_TIMEOUT)
+				c->state = (uint8_t)v;
 			break;
 		case SB_C_STARTED_AT:
 			c->started_at = v;
@@ -209,8 +226,10 @@ static void string(struct cs_call *c, const struct sb_field *f)
 		case SB_C_HANGUP_BY:
 			c->by = named(cs_by_name, CS_BY_PROXY + 1, f);
 			break;
-		case SB_C_BY:
-			c->xfer_by = named(cs_by_name, CS_BY_PROXY + 1, f);
+		case SB_C_TRANSFER_KIND:
+			c->xfer_code = 0;
+			c->text[CS_T_XFER_REASON].len = 0;
+			memset(c->xfer_to, 0, sizeof(c->xfer_to));
 			break;
 		default:
 			break;
@@ -235,6 +254,29 @@ static void hold(struct cs_call *c, bool release, unsigned attempt, const struct
 		cs_hold_add(c, attempt, (const char *)f->data, f->len);
 }
 
+/* What is not in a record that could hold it has been taken away since. */
+static void begin(struct cs_call *c, uint16_t type, const uint8_t *payload, size_t len)
+{
+	struct sb_field f;
+
+	if(type == SB_CALL_ANSWERED) {
+		c->outcome = c->by = c->cause = 0;
+		c->code = c->q850 = 0;
+		c->ended_at = 0;
+		c->text[CS_T_HANGUP_REASON].len = c->text[CS_T_Q850_TEXT].len = 0;
+	}
+	if(!sb_find(payload, len, SB_C_SEQUENCE, &f))
+		return;
+	for(unsigned t = CS_T_DIRECTION; t <= CS_T_TRUNK; t++)
+		c->text[t].len = 0;
+	c->text[CS_T_ATTRS].len = 0;
+}
+
+static bool about_transfer(uint16_t type)
+{
+	return type == SB_X_DIALOG || type == SB_CALL_TRANSFERRED || type == SB_CALL_TRANSFER_FAILED;
+}
+
 void cs_fold(struct cs_call *c, uint16_t type, const uint8_t *payload, size_t len)
 {
 	uint8_t media[MEDIA_MAX];
@@ -243,10 +285,11 @@ void cs_fold(struct cs_call *c, uint16_t type, const uint8_t *payload, size_t le
 	struct sb_field f;
 	struct sb_in in;
 
-	if(type == SB_CALL_ANSWERED)
-		c->outcome = c->by = c->cause = 0;
+	begin(c, type, payload, len);
 	sb_in_init(&in, payload, len);
 	while(sb_in_next(&in, &f) == 1) {
+		if(f.kind != sb_col_kind(f.col))
+			continue;
 		if(f.col == SB_C_ATTEMPT)
 			attempt(c, &f);
 		else if(f.col == SB_C_MEDIA)
@@ -255,6 +298,8 @@ void cs_fold(struct cs_call *c, uint16_t type, const uint8_t *payload, size_t le
 			attempt_n = (unsigned)sb_field_u64(&f);
 		else if(f.col == SB_C_HOLD)
 			hold(c, type == SB_X_RELEASE, attempt_n, &f);
+		else if(f.col == SB_C_BY && about_transfer(type))
+			c->xfer_by = named(cs_by_name, CS_BY_PROXY + 1, &f);
 		else if(f.col == SB_C_CALL_ID)
 			memcpy(c->id, f.data, sizeof(c->id));
 		else if(f.col == SB_C_TRANSFERRED_FROM)

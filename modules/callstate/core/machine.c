@@ -49,6 +49,8 @@ void cs_on_continue(struct cs_call *c, uint32_t cseq)
 {
 	c->invite_cseq = cseq;
 	c->flags &= ~(unsigned)CS_F_AUTH_WAIT;
+	c->code = 0;
+	c->text[CS_T_HANGUP_REASON].len = 0;
 	c->deadline = 0;
 	for(unsigned i = 0; i < c->attempts_kept; i++)
 		c->attempt[i].flags |= CS_A_OLD;
@@ -117,7 +119,8 @@ static void answer(struct cs_call *c, struct cs_attempt *a, const struct cs_msg 
 		c->answered_at = x->now;
 	c->mono_answer = x->mono;
 	c->deadline = c->max_duration ? x->mono + c->max_duration * 1000000ull : 0;
-	text(c, CS_T_TO_TAG, m->to_tag);
+	if(m->to_tag.len && !cs_text_set(c, CS_T_TO_TAG, m->to_tag.s, m->to_tag.len))
+		c->flags |= CS_F_NO_CONTACT;
 	targets(c, m);
 	if(m->has_sdp) {
 		text(c, CS_T_MEDIA, m->media);
@@ -126,6 +129,10 @@ static void answer(struct cs_call *c, struct cs_attempt *a, const struct cs_msg 
 	if(a) {
 		a->answered = x->inferred ? 0 : since(a, x);
 		a->code = x->inferred ? 0 : m->code;
+		a->ended = 0;
+		a->q850 = 0;
+		a->reason.len = 0;
+		a->flags &= ~(unsigned)(CS_A_LOCAL | CS_A_DONE);
 		a->flags |= x->inferred ? 0 : CS_A_DONE;
 	}
 	x->emit(c, SB_CALL_ANSWERED, a, x);
@@ -285,6 +292,13 @@ static void said(struct cs_call *c, const struct cs_attempt *a)
 	cs_text_set(c, CS_T_HANGUP_REASON, reason, a->reason.len);
 }
 
+static void cancelled(struct cs_call *c, struct cs_attempt *a, const struct cs_ctx *x)
+{
+	enum cs_by by = c->cause == CS_C_RPC ? CS_BY_PROXY : CS_BY_CALLER;
+
+	fail(c, by, CS_O_CANCELLED, c->cause ? c->cause : CS_C_CANCEL, a, x);
+}
+
 static void settle(struct cs_call *c, const struct cs_msg *m, const struct cs_ctx *x)
 {
 	struct cs_attempt *a = attempt_with(c, m->code);
@@ -295,10 +309,7 @@ static void settle(struct cs_call *c, const struct cs_msg *m, const struct cs_ct
 		text(c, CS_T_HANGUP_REASON, m->reason);
 	why(c, m);
 	if(c->flags & CS_F_CANCELLED) {
-		bool ours = c->cause == CS_C_RPC;
-		enum cs_cause cause = c->cause ? c->cause : CS_C_CANCEL;
-
-		fail(c, ours ? CS_BY_PROXY : CS_BY_CALLER, CS_O_CANCELLED, cause, a, x);
+		cancelled(c, a, x);
 	} else if(m->local && m->code != CODE_SEND_ERROR && (m->code == 408 || timer)) {
 		time_out(c, CS_BY_PROXY, CS_C_NONE, a, x);
 	} else if(m->local && a && (a->flags & CS_A_LOCAL)) {
@@ -352,19 +363,20 @@ bool cs_cancel_begin(struct cs_call *c, enum cs_cause cause, const struct cs_ctx
 	return true;
 }
 
-static void infer_answer(struct cs_call *c, const struct cs_msg *m, const struct cs_ctx *x)
+/* @param to_tag the callee's tag, if the message that proves the answer is the caller's */
+static void infer_answer(struct cs_call *c, struct cs_span to_tag, const struct cs_ctx *x)
 {
 	struct cs_ctx y = *x;
-	struct cs_msg said = {.to_tag = m->to_tag};
+	struct cs_msg proved = {.to_tag = to_tag};
 
 	y.inferred = true;
-	answer(c, cs_attempt_last(c), &said, &y);
+	answer(c, cs_attempt_last(c), &proved, &y);
 }
 
 void cs_on_ack(struct cs_call *c, const struct cs_msg *m, const struct cs_ctx *x)
 {
 	if(cs_in_setup(c) && (c->flags & CS_F_RESTORED) && !(c->flags & CS_F_ATTACHED))
-		infer_answer(c, m, x);
+		infer_answer(c, m->to_tag, x);
 	if(!cs_answered(c) || c->ack_at)
 		return;
 	c->ack_at = x->now;
@@ -388,7 +400,7 @@ void cs_on_bye(struct cs_call *c, enum cs_by by, const struct cs_msg *m, const s
 
 	if(cs_in_setup(c)) {
 		if(by == CS_BY_CALLEE || gone) {
-			infer_answer(c, m, x);
+			infer_answer(c, by == CS_BY_CALLER ? m->to_tag : (struct cs_span){0}, x);
 		} else {
 			if(!(c->flags & CS_F_CANCELLED)) {
 				c->flags |= CS_F_CANCELLED;
@@ -478,7 +490,7 @@ static void give_up(struct cs_call *c, const struct cs_ctx *x)
 
 	y.inferred = true;
 	if(c->flags & CS_F_CANCELLED)
-		fail(c, CS_BY_CALLER, CS_O_CANCELLED, c->cause ? c->cause : CS_C_CANCEL, cs_attempt_last(c), &y);
+		cancelled(c, cs_attempt_last(c), &y);
 	else
 		time_out(c, CS_BY_UNKNOWN, CS_C_LOST, cs_attempt_last(c), &y);
 	write_cdr(c, x);

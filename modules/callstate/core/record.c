@@ -234,7 +234,10 @@ void cs_encode(const struct cs_call *c, uint16_t type, const struct cs_attempt *
 		put_span(o, SB_C_HOLD, x->text);
 	}
 	if(type == SB_X_DIALOG) {
+		if(c->flags & CS_F_CANCELLED)
+			put_end(c, o);
 		put_transfer(c, o);
+		put_const(o, SB_C_BY, cs_by_name(c->xfer_by));
 		put_fold(c, true, true, o);
 	}
 }
@@ -257,7 +260,7 @@ void cs_encode_whole(const struct cs_call *c, const struct cs_ctx *x, struct sb_
 	put_times(c, o);
 	sb_put_u64(o, SB_C_ATTEMPTS_TOTAL, c->attempts_total);
 	put_attempts(c, o);
-	if(cs_over(c))
+	if(cs_over(c) || (c->flags & CS_F_CANCELLED))
 		put_end(c, o);
 	put_transfer(c, o);
 	put_const(o, SB_C_BY, cs_by_name(c->xfer_by));
