@@ -3,13 +3,13 @@
 //
 //     node tests/run.mjs [--only TEXT] [--results FILE] [--jobs N]
 //
-// One line a test; FILE gets "pass NAME" or "fail NAME" for each. Exit status 1 if one failed.
+// One line a test; FILE gets "pass NAME", "fail NAME" or "skip NAME: why" for each. Exit status 1 if one failed.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from './lib/paths.mjs';
-import { registered } from './lib/test.mjs';
+import { Skip, registered } from './lib/test.mjs';
 
 const arg = (name) => { const i = process.argv.indexOf(`--${name}`); return i < 0 ? undefined : process.argv[i + 1]; };
 const only = arg('only');
@@ -17,6 +17,7 @@ const results = arg('results');
 const jobs = Number(arg('jobs') ?? Math.max(2, os.cpus().length));
 let failed = 0;
 let passed = 0;
+let skips = 0;
 
 function report(name, ok, detail = '', seconds = undefined) {
   ok ? passed++ : failed++;
@@ -26,6 +27,12 @@ function report(name, ok, detail = '', seconds = undefined) {
   if (results) fs.appendFileSync(results, `${ok ? 'pass' : 'fail'} ${name}\n`);
 }
 
+function skipped(name, why) {
+  skips++;
+  console.log(`  skip ${name}: ${why}`);
+  if (results) fs.appendFileSync(results, `skip ${name}: ${why}\n`);
+}
+
 async function one(t) {
   const began = Date.now();
   let timer;
@@ -33,7 +40,8 @@ async function one(t) {
     await Promise.race([t.fn(), new Promise((_, no) => { timer = setTimeout(() => no(new Error(`not finished after ${t.seconds} s`)), t.seconds * 1000); })]);
     report(t.name, true, '', (Date.now() - began) / 1000);
   } catch (e) {
-    report(t.name, false, e.stack ?? String(e), (Date.now() - began) / 1000);
+    if (e instanceof Skip) skipped(t.name, e.message);
+    else report(t.name, false, e.stack ?? String(e), (Date.now() - began) / 1000);
   } finally {
     clearTimeout(timer);
   }
@@ -73,7 +81,7 @@ async function scenarios() {
 }
 
 try { await scenarios(); } catch (e) { report('the scenarios can be played', false, e.stack); }
-if (passed + failed === 0) {
+if (passed + failed + skips === 0) {
   console.log(`  no test is called ${only}`);
   failed = 1;
 }

@@ -103,6 +103,8 @@ static void on_matched(struct sip_msg *msg, str *params, void *arg)
 			cs_loser_ended(&msg->callid->body, &get_to(msg)->tag_value);
 		return;
 	}
+	if(by == CS_BY_CALLEE)
+		buf.m.to_tag = cs_span_of(get_from(msg)->tag_value);
 	matched.id = msg->id;
 	matched.pid = msg->pid;
 	matched.ref = cs_ref(c);

@@ -15,7 +15,7 @@ const env = (name, otherwise) => Number(process.env[name] ?? otherwise);
 const say = (line) => process.stdout.write(`${line}\n`);
 
 const benches = {
-  journal_append: (ports, dir) => journalAppend(dir, say),
+  journal_append: () => journalAppend(say),
   shm_per_call: (ports, dir) => shmPerCall(ports, dir, say),
   trail_vs_dialog: (ports, dir) => trailVsDialog(ports, dir, { rounds: env('BENCH_ROUNDS', 8), seconds: env('BENCH_SECONDS', 5), rate: env('BENCH_RATE', 300) }, say),
 };

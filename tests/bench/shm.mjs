@@ -6,7 +6,7 @@ import { poll } from '../lib/proc.mjs';
 import { round } from './figures.mjs';
 
 const CALLS = 10000;
-const RATE = 300; /* tm needs about 9 kB for each call of the last 5 s */
+const RATE = 200; /* tm needs about 14 kB for each call of the last 5 s */
 const SHM_MB = 64;
 
 const trackers = {
@@ -15,10 +15,10 @@ const trackers = {
 };
 
 /** 10,000 answered calls that stay, then tm's transactions gone: {bytes a call, peak MB, tracked, missed}. */
-async function fill(tracker, ports, dir) {
+async function fill(tracker, ports, dir, say) {
   const p = await Proxy.start(tracker, ports, dir, { shm: SHM_MB });
   try {
-    const before = await p.shm();
+    const before = await p.shm(); say(`  ${tracker.padEnd(9)} before any call ${round(before / 2 ** 20)} MB`);
     const s = await p.caller({ calls: CALLS, rate: RATE, limit: CALLS, hold: 600000 });
     let tracked, peak = 0;
     const started = Date.now();
@@ -38,8 +38,8 @@ async function fill(tracker, ports, dir) {
 }
 
 export async function shmPerCall(ports, dir, say) {
-  const ours = await fill('callstate', ports, dir);
-  const peer = await fill('dialog', ports, dir);
+  const ours = await fill('callstate', ports, dir, say);
+  const peer = await fill('dialog', ports, dir, say);
   for (const [name, f] of [['callstate', ours], ['dialog', peer]])
     say(`  ${name.padEnd(9)} ${f.now} calls in progress, ${f.missed} not tracked; ${round(f.bytes, 0)} bytes each; at most ${round(f.peak)} of ${SHM_MB} MB in use while they were set up, ${RATE} a second`);
   const holds = ours.bytes <= 4096 && ours.now === CALLS && ours.missed === 0;

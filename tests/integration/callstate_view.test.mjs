@@ -71,7 +71,7 @@ async function withCalls(name, fn, options = {}) {
   }
 }
 
-const ended = (sb, call, type = 'call.ended') => sb.receiver.until((l) => l.some((e) => e.type === type), { call, what: type });
+const ended = (sb, call, type = 'call.ended') => sb.receiver.until((l) => l.some((e) => e.type === type) && l, { call, what: type });
 
 test('a_call_can_be_watched_over_rpc_and_in_the_script_and_ended', () => withCalls('view', async (sb, caller, callee) => {
   const c = await Call.start(sb, caller, callee);

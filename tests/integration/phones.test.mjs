@@ -34,7 +34,7 @@ test('two_phones_register_with_digest_call_and_hear_each_other', async () => {
     const [initiated, , answered, ended, cdr] = assertEvents(sb.receiver, id, ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr']);
     assert.equal(initiated.data.from.name, 'Anna Desk');
     assert.equal(initiated.data.from.uri, `sip:anna@${sb.domain}`);
-    assert.equal(answered.data.direction, 'internal');
+    assert.equal(initiated.data.direction, 'internal');
     assert.equal(answered.data.agent, 'ben');
     assert.equal(ended.data.hangup.by, 'caller');
     assert.equal(cdr.data.attempts.length, 1);

@@ -21,7 +21,7 @@
 //     const uas = await sb.sippStart({ scenario, role: 'uas' });              uas.ip, uas.port; await uas.done; await uas.stop()
 //     const anna = await sb.baresip('anna', { tone: 440 });                   registered; anna.dial('sip:ben@…')
 //     await sb.signalbox('why', 'last')     build/bin/signalbox on this run's directory: {code, out}
-//     await sb.kill9(); await sb.kill9({ main: true }); await sb.restart(); await sb.stop()
+//     await sb.kill9(); await sb.kill9({ main: true }); await sb.kill9({ process: 'callhook delivery' }); await sb.restart(); await sb.stop()
 //     sb.log()                              what Kamailio wrote so far
 //
 // Callers of sb.sipp come from 127.0.0.2, a trunk; callees may use 127.0.0.3; phones and the proxy are on 127.0.0.1.
@@ -33,7 +33,7 @@ import dgram from 'node:dgram';
 import crypto from 'node:crypto';
 import { BUILD, ROOT } from './paths.mjs';
 import { Ports } from './ports.mjs';
-import { Proc, groupAlive, groupMembers, onExit, poll, run } from './proc.mjs';
+import { Proc, groupAlive, groupMembers, onExit, poll, run, within } from './proc.mjs';
 import { Rpc } from './rpc.mjs';
 import { Sipp } from './sipp.mjs';
 import { Baresip } from './baresip.mjs';
@@ -225,11 +225,20 @@ export class Harness {
   /** The command line of the project on this run's directory. */
   signalbox(...args) { return run(path.join(BUILD, 'bin', 'signalbox'), ['--dir', this.data, ...args]); }
 
-  /** SIGKILL to every process of Kamailio, or (main) to the first alone. */
+  /** The pid of the process that core.psx describes so: 'callhook delivery', 'udp receiver child=0'. */
+  async pidOf(description) {
+    const all = await this.rpc('core.psx');
+    const p = all.find((x) => x.DSC.startsWith(description));
+    if (!p) throw new Error(`no process is described as ${description}; there are: ${all.map((x) => x.DSC).join(', ')}`);
+    return p.PID;
+  }
+
+  /** SIGKILL to every process of Kamailio, or to one alone: the first (main), or the one of a description (process): the others go by themselves. */
   async kill9(o = {}) {
-    if (!o.main) return this.kamailio.kill();
-    this.kamailio.signal('SIGKILL');
-    await this.kamailio.done;
+    if (o.process) process.kill(await this.pidOf(o.process), 'SIGKILL');
+    else if (o.main) this.kamailio.signal('SIGKILL');
+    else return this.kamailio.kill();
+    await within(10000, () => `Kamailio lives on 10 s after ${o.process ?? 'main'} was killed`, this.kamailio.done);
     return undefined;
   }
 

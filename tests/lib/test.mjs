@@ -5,6 +5,9 @@ import { schemaErrors } from './schemas.mjs';
 
 export const registered = [];
 
+/** Thrown by a test that cannot run here: neither passed nor failed, and said so with the reason. */
+export class Skip extends Error {}
+
 /** @param o.seconds how long it may take (60); o.alone nothing else runs beside it */
 export function test(name, fn, o = {}) {
   registered.push({ name, fn, seconds: o.seconds ?? 60, alone: Boolean(o.alone) });

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/** A small HTTP/1.1 receiver in threads of the test: a rule decides each answer, everything is written down. */
+/** A small HTTP/1.1 receiver in a process of its own: a rule decides each answer, everything is written down. */
 #ifndef HOOK_SERVER_H
 #define HOOK_SERVER_H
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,14 +32,16 @@ struct server
 	pthread_mutex_t lock;
 	pthread_cond_t taken;
 	int fd;
+	pid_t pid;
 	unsigned port;
+	int away_status;
 	/* status to answer; 0: close the connection; -1: never answer. tries: earlier requests of this event */
 	int (*rule)(unsigned call, unsigned sequence, unsigned tries);
 	struct request seen[SERVER_MAX];
 	unsigned count, accepted;
 };
 
-static struct server server = {.lock = PTHREAD_MUTEX_INITIALIZER, .taken = PTHREAD_COND_INITIALIZER};
+static struct server *server; /* shared: the receiver is a process of its own, so that tests may fork without threads */
 
 static inline int server_note(const char *head, const char *body)
 {
@@ -49,15 +55,15 @@ static inline int server_note(const char *head, const char *body)
 	sscanf(id + 14, "%63[^\r]", r.id);
 	sscanf(call + 13, "%*[^0-9]%u", &r.call);
 	sscanf(seq + 10, "%*[^0-9]%u", &r.sequence);
-	pthread_mutex_lock(&server.lock);
-	for(unsigned i = 0; i < server.count; i++)
-		tries += strcmp(server.seen[i].id, r.id) == 0;
-	r.status = server.rule(r.call, r.sequence, tries);
-	if(server.count < SERVER_MAX)
-		server.seen[server.count++] = r;
-	server.accepted += r.status == 200;
-	pthread_cond_signal(&server.taken);
-	pthread_mutex_unlock(&server.lock);
+	pthread_mutex_lock(&server->lock);
+	for(unsigned i = 0; i < server->count; i++)
+		tries += strcmp(server->seen[i].id, r.id) == 0;
+	r.status = server->rule(r.call, r.sequence, tries);
+	if(server->count < SERVER_MAX)
+		server->seen[server->count++] = r;
+	server->accepted += r.status == 200;
+	pthread_cond_signal(&server->taken);
+	pthread_mutex_unlock(&server->lock);
 	return r.status;
 }
 
@@ -100,7 +106,7 @@ static inline void *server_accept(void *arg)
 {
 	(void)arg;
 	for(;;) {
-		int fd = accept(server.fd, NULL, NULL);
+		int fd = accept(server->fd, NULL, NULL);
 		pthread_t t;
 
 		if(fd < 0)
@@ -110,26 +116,53 @@ static inline void *server_accept(void *arg)
 	}
 }
 
+static inline void server_shared(void)
+{
+	pthread_mutexattr_t m;
+	pthread_condattr_t c;
+
+	server = mmap(NULL, sizeof(*server), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_mutexattr_init(&m);
+	pthread_mutexattr_setpshared(&m, PTHREAD_PROCESS_SHARED);
+	pthread_mutex_init(&server->lock, &m);
+	pthread_condattr_init(&c);
+	pthread_condattr_setpshared(&c, PTHREAD_PROCESS_SHARED);
+	pthread_cond_init(&server->taken, &c);
+}
+
 static inline void server_start(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(a);
-	pthread_t t;
+	pid_t parent = getpid();
 
-	server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bind(server.fd, (struct sockaddr *)&a, sizeof(a));
-	listen(server.fd, 64);
-	getsockname(server.fd, (struct sockaddr *)&a, &len);
-	server.port = ntohs(a.sin_port);
-	pthread_create(&t, NULL, server_accept, NULL);
-	pthread_detach(t);
+	server_shared();
+	server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bind(server->fd, (struct sockaddr *)&a, sizeof(a));
+	listen(server->fd, 64);
+	getsockname(server->fd, (struct sockaddr *)&a, &len);
+	server->port = ntohs(a.sin_port);
+	server->pid = fork();
+	if(server->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if(getppid() == parent)
+			server_accept(NULL);
+		_exit(0);
+	}
+	close(server->fd);
+}
+
+static inline void server_stop(void)
+{
+	kill(server->pid, SIGKILL);
+	waitpid(server->pid, NULL, 0);
 }
 
 static inline unsigned server_accepted(void)
 {
-	pthread_mutex_lock(&server.lock);
-	unsigned n = server.accepted;
-	pthread_mutex_unlock(&server.lock);
+	pthread_mutex_lock(&server->lock);
+	unsigned n = server->accepted;
+	pthread_mutex_unlock(&server->lock);
 	return n;
 }
 
@@ -141,11 +174,11 @@ static inline bool server_wait(unsigned goal, unsigned s)
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += s;
-	pthread_mutex_lock(&server.lock);
-	while(server.accepted < goal && pthread_cond_timedwait(&server.taken, &server.lock, &until) == 0)
+	pthread_mutex_lock(&server->lock);
+	while(server->accepted < goal && pthread_cond_timedwait(&server->taken, &server->lock, &until) == 0)
 		;
-	ok = server.accepted >= goal;
-	pthread_mutex_unlock(&server.lock);
+	ok = server->accepted >= goal;
+	pthread_mutex_unlock(&server->lock);
 	return ok;
 }
 

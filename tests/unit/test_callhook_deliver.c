@@ -46,7 +46,7 @@ static void endpoint(struct run *r, unsigned i, const char *id, const char *even
 	char url[64];
 	struct sb_endpoint_row row = {{id, url, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", events, "1", "400", "4", ""}};
 
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/%s", server.port, id);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/%s", server->port, id);
 	assert_int_equal(0, sb_endpoint_from_row(&r->ep[i], "t", &row, bad, NULL));
 	r->cfg.count = i + 1;
 }
@@ -76,11 +76,9 @@ static int run_make(void **state)
 			.say = quiet,
 			.status = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
 	assert_int_equal(0, sb_schedule_parse(&r->cfg.schedule, "0,0,0", 0, err, sizeof(err)));
-	if(server.fd == 0)
-		server_start();
-	pthread_mutex_lock(&server.lock);
-	server.count = server.accepted = 0;
-	pthread_mutex_unlock(&server.lock);
+	pthread_mutex_lock(&server->lock);
+	server->count = server->accepted = 0;
+	pthread_mutex_unlock(&server->lock);
 	endpoint(r, 0, "a", "*");
 	*state = r;
 	return 0;
@@ -160,8 +158,8 @@ static void check_order(unsigned calls, unsigned holes)
 {
 	unsigned *last = calloc(calls, sizeof(*last)), missing = 0;
 
-	for(unsigned i = 0; i < server.count; i++) {
-		const struct request *q = &server.seen[i];
+	for(unsigned i = 0; i < server->count; i++) {
+		const struct request *q = &server->seen[i];
 		if(q->status != 200)
 			continue;
 		assert_true(q->call < calls);
@@ -174,11 +172,11 @@ static void check_order(unsigned calls, unsigned holes)
 		assert_int_equal(5, last[c]);
 	assert_int_equal(holes, missing);
 	free(last);
-	for(unsigned i = 0; i < server.count; i++) {
-		for(unsigned k = i + 1; k < server.count && k < i + 2000; k++) {
-			bool same_event =
-					server.seen[i].call == server.seen[k].call && server.seen[i].sequence == server.seen[k].sequence;
-			assert_true(same_event == (strcmp(server.seen[i].id, server.seen[k].id) == 0));
+	for(unsigned i = 0; i < server->count; i++) {
+		for(unsigned k = i + 1; k < server->count && k < i + 2000; k++) {
+			bool same_event = server->seen[i].call == server->seen[k].call
+							  && server->seen[i].sequence == server->seen[k].sequence;
+			assert_true(same_event == (strcmp(server->seen[i].id, server->seen[k].id) == 0));
 		}
 	}
 }
@@ -193,12 +191,12 @@ static void everything_arrives_once_and_in_order(void **state)
 {
 	struct run *r = *state;
 
-	server.rule = always_200;
+	server->rule = always_200;
 	begin(r);
 	write_calls(r, 100);
 	TURN_UNTIL(r, server_accepted() == 500);
 	end(r);
-	assert_int_equal(500, server.count);
+	assert_int_equal(500, server->count);
 	check_order(100, 0);
 }
 
@@ -206,16 +204,16 @@ static void an_endpoint_gets_only_what_it_asked_for(void **state)
 {
 	struct run *r = *state;
 
-	server.rule = always_200;
+	server->rule = always_200;
 	endpoint(r, 0, "a", "call.cdr");
 	endpoint(r, 1, "b", "call.ended,custom.*");
 	begin(r);
 	write_calls(r, 10);
 	TURN_UNTIL(r, server_accepted() == 20);
 	end(r);
-	assert_int_equal(20, server.count);
-	for(unsigned i = 0; i < server.count; i++)
-		assert_in_range(server.seen[i].sequence, 4, 5);
+	assert_int_equal(20, server->count);
+	for(unsigned i = 0; i < server->count; i++)
+		assert_in_range(server->seen[i].sequence, 4, 5);
 	assert_int_equal(10, r->cfg.status->endpoint[0].delivered);
 	assert_int_equal(10, r->cfg.status->endpoint[1].delivered);
 }
@@ -224,7 +222,7 @@ static void what_was_written_before_a_restart_is_not_sent_again(void **state)
 {
 	struct run *r = *state;
 
-	server.rule = always_200;
+	server->rule = always_200;
 	begin(r);
 	write_calls(r, 20);
 	TURN_UNTIL(r, server_accepted() == 100);
@@ -233,7 +231,7 @@ static void what_was_written_before_a_restart_is_not_sent_again(void **state)
 	write_calls(r, 20);
 	TURN_UNTIL(r, server_accepted() == 200);
 	end(r);
-	assert_int_equal(200, server.count);
+	assert_int_equal(200, server->count);
 }
 
 static int third_call_twice_400(unsigned call, unsigned sequence, unsigned tries)
@@ -245,13 +243,13 @@ static void a_refused_event_holds_up_its_call_alone_and_keeps_its_order(void **s
 {
 	struct run *r = *state;
 
-	server.rule = third_call_twice_400;
+	server->rule = third_call_twice_400;
 	begin(r);
 	write_calls(r, 30);
 	TURN_UNTIL(r, server_accepted() == 150);
 	TURN_UNTIL(r, r->cfg.status->endpoint[0].pending == 0);
 	end(r);
-	assert_int_equal(152, server.count);
+	assert_int_equal(152, server->count);
 	check_order(30, 0);
 }
 
@@ -265,12 +263,12 @@ static void an_event_that_is_never_taken_is_given_up_and_its_call_goes_on(void *
 {
 	struct run *r = *state;
 
-	server.rule = third_call_never;
+	server->rule = third_call_never;
 	begin(r);
 	write_calls(r, 30);
 	TURN_UNTIL(r, server_accepted() == 149);
 	end(r);
-	assert_int_equal(152, server.count);
+	assert_int_equal(152, server->count);
 	assert_int_equal(1, r->cfg.status->endpoint[0].dead);
 	check_order(30, 1);
 }
@@ -285,7 +283,7 @@ static void an_event_that_hangs_is_given_up_and_the_others_do_not_wait(void **st
 {
 	struct run *r = *state;
 
-	server.rule = third_call_hangs;
+	server->rule = third_call_hangs;
 	begin(r);
 	write_calls(r, 200);
 	TURN_UNTIL(r, server_accepted() == 999);
@@ -294,12 +292,10 @@ static void an_event_that_hangs_is_given_up_and_the_others_do_not_wait(void **st
 	check_order(200, 1);
 }
 
-static int away_status;
-
 static int away(unsigned call, unsigned sequence, unsigned tries)
 {
 	(void)call, (void)sequence, (void)tries;
-	return away_status;
+	return server->away_status;
 }
 
 static void an_endpoint_that_is_away_is_probed_and_nothing_piles_up(void **state)
@@ -308,18 +304,18 @@ static void an_endpoint_that_is_away_is_probed_and_nothing_piles_up(void **state
 	struct run *r = *state;
 	struct sb_endpoint_status *st = &r->cfg.status->endpoint[0];
 
-	server.rule = away;
+	server->rule = away;
 	begin(r);
 	for(unsigned i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
-		unsigned before = server.count, accepted = server_accepted();
-		away_status = how[i];
+		unsigned before = server->count, accepted = server_accepted();
+		server->away_status = how[i];
 		write_calls(r, 40);
 		TURN_UNTIL(r, st->state == SB_ENDPOINT_PAUSED);
 		for(int k = 0; k < 30; k++)
 			sb_deliver_turn(r->d, 50);
-		assert_true(server.count - before < 30);
+		assert_true(server->count - before < 30);
 		assert_true(st->pending < 60);
-		away_status = 200;
+		server->away_status = 200;
 		TURN_UNTIL(r, server_accepted() >= accepted + 200 && st->pending == 0 && st->waiting + st->flying == 0);
 		assert_int_equal(SB_ENDPOINT_UP, st->state);
 	}
@@ -334,20 +330,20 @@ static void an_endpoint_that_is_gone_is_disabled_until_it_is_enabled(void **stat
 	struct sb_endpoint_status *st = &r->cfg.status->endpoint[0];
 	unsigned count;
 
-	server.rule = away;
-	away_status = 410;
+	server->rule = away;
+	server->away_status = 410;
 	begin(r);
 	write_calls(r, 10);
 	TURN_UNTIL(r, st->state == SB_ENDPOINT_DISABLED && st->flying == 0);
-	count = server.count;
+	count = server->count;
 	end(r);
 	begin(r);
-	away_status = 200;
+	server->away_status = 200;
 	write_calls(r, 10);
 	for(int k = 0; k < 10; k++)
 		sb_deliver_turn(r->d, 20);
 	assert_int_equal(SB_ENDPOINT_DISABLED, st->state);
-	assert_int_equal(count, server.count);
+	assert_int_equal(count, server->count);
 	atomic_store(&st->enable, 1);
 	TURN_UNTIL(r, server_accepted() == 100);
 	end(r);
@@ -362,7 +358,7 @@ static void a_parked_event_that_the_log_no_longer_holds_is_given_up(void **state
 	struct sb_store *s;
 	char path[SB_LOG_PATH + 32], err[512];
 
-	server.rule = always_200;
+	server->rule = always_200;
 	assert_int_equal(0, sb_deliver_prepare(&r->cfg, err, sizeof(err)));
 	snprintf(path, sizeof(path), "%s/state.sqlite", r->hooks);
 	assert_int_equal(0, sb_store_open(&s, path, true, err, sizeof(err)));
@@ -389,7 +385,7 @@ static void killed_at_any_moment_nothing_is_missing(void **state)
 	unsigned kills = 0;
 	char err[512];
 
-	server.rule = sometimes_500;
+	server->rule = sometimes_500;
 	assert_int_equal(0, sb_deliver_prepare(&r->cfg, err, sizeof(err)));
 	write_calls(r, 300);
 	for(unsigned goal = 40; goal < 1500; goal += 97, kills++) {
@@ -415,11 +411,17 @@ static void killed_at_any_moment_nothing_is_missing(void **state)
 	check_order(300, 0);
 }
 
-static int tear_down_threads(void **state)
+static int receiver_up(void **state)
 {
 	(void)state;
-	if(server.fd > 0)
-		shutdown(server.fd, SHUT_RDWR);
+	server_start();
+	return 0;
+}
+
+static int receiver_down(void **state)
+{
+	(void)state;
+	server_stop();
 	return 0;
 }
 
@@ -439,5 +441,5 @@ int main(void)
 			RUN(killed_at_any_moment_nothing_is_missing),
 	};
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, tear_down_threads);
+	return cmocka_run_group_tests(tests, receiver_up, receiver_down);
 }

@@ -129,7 +129,8 @@ enum cs_flag
 	CS_F_NO_CONTACT = 1u << 19,	  /* a target or route set was too long: we cannot end this call */
 	CS_F_BYE_A = 1u << 20,		  /* our BYE to the caller is under way */
 	CS_F_BYE_B = 1u << 21,
-	CS_F_TWO_DIALOGS = 1u << 22	  /* a second 200 of a fork came */
+	CS_F_TWO_DIALOGS = 1u << 22,  /* a second 200 of a fork came */
+	CS_F_BYE_EARLY = 1u << 23	  /* the callee's BYE overtook its 200 */
 };
 /** What of the flags outlives a restart. */
 #define CS_F_LOGGED (CS_F_CANCELLED | CS_F_INFERRED | CS_F_HELD_A | CS_F_HELD_B | CS_F_XFER_A | CS_F_XFER_B \

@@ -28,20 +28,23 @@ static uint32_t delta(uint64_t at, uint64_t started)
 /* NULL: it had to make room for newer ones, or there are too many. */
 static struct cs_attempt *attempt_numbered(struct cs_call *c, uint64_t n)
 {
-	uint16_t total = c->attempts_total;
 	struct cs_attempt *a;
+	uint16_t total;
 
 	if(n == 0 || n > UINT16_MAX)
 		return NULL;
+	if(n > c->attempts_total)
+		c->attempts_total = (uint16_t)n;
 	for(unsigned i = 0; i < c->attempts_kept; i++)
 		if(c->attempt[i].n == n)
 			return &c->attempt[i];
 	if(c->attempts_kept == CS_ATTEMPTS && n < c->attempt[CS_ATTEMPTS - 1].n)
 		return NULL;
+	total = c->attempts_total;
 	a = cs_attempt_new(c);
 	if(a)
 		a->n = (uint16_t)n;
-	c->attempts_total = total > n ? total : (uint16_t)n;
+	c->attempts_total = total;
 	return a;
 }
 
@@ -165,7 +168,8 @@ static void number(struct cs_call *c, const struct sb_field *f)
 			c->pdd = (uint32_t)v;
 			break;
 		case SB_C_ATTEMPTS_TOTAL:
-			c->attempts_total = (uint16_t)v;
+			if(v > c->attempts_total)
+				c->attempts_total = v < UINT16_MAX ? (uint16_t)v : UINT16_MAX;
 			break;
 		case SB_C_HANGUP_CODE:
 			c->code = (uint16_t)v;
@@ -236,13 +240,15 @@ static void string(struct cs_call *c, const struct sb_field *f)
 	}
 }
 
-/* x.hold, x.release, and the holds of a checkpoint. */
+/* x.hold, x.release (attempt 0: of whichever), and the holds of a checkpoint. */
 static void hold(struct cs_call *c, bool release, unsigned attempt, const struct sb_field *f)
 {
 	for(unsigned i = 0; i < c->holds; i++) {
 		struct cs_hold *h = &c->hold[i];
 
-		if(h->attempt != attempt || h->what.len != f->len || memcmp(cs_ptr(c, h->what), f->data, f->len) != 0)
+		if(h->attempt != attempt && !(release && attempt == 0))
+			continue;
+		if(h->what.len != f->len || memcmp(cs_ptr(c, h->what), f->data, f->len) != 0)
 			continue;
 		if(release) {
 			memmove(h, h + 1, (c->holds - i - 1) * sizeof(*h));
@@ -259,10 +265,11 @@ static void begin(struct cs_call *c, uint16_t type, const uint8_t *payload, size
 {
 	struct sb_field f;
 
-	if(type == SB_CALL_ANSWERED) {
+	if(type == SB_CALL_ANSWERED)
+		c->ended_at = 0;
+	if(type == SB_CALL_ANSWERED || sb_find(payload, len, SB_C_HANGUP_BY, &f)) {
 		c->outcome = c->by = c->cause = 0;
 		c->code = c->q850 = 0;
-		c->ended_at = 0;
 		c->text[CS_T_HANGUP_REASON].len = c->text[CS_T_Q850_TEXT].len = 0;
 	}
 	if(!sb_find(payload, len, SB_C_SEQUENCE, &f))

@@ -5,6 +5,8 @@
 #define CODE_SEND_ERROR 477 /* tm's own, where an INVITE could not be sent */
 #define GUARD_US 120000000ull /* tm forgets no transaction this long after its final reply */
 
+static void finish(struct cs_call *c, enum cs_by by, enum cs_cause cause, const struct cs_ctx *x);
+
 static uint32_t since(const struct cs_attempt *a, const struct cs_ctx *x)
 {
 	uint64_t d = x->now > a->started ? x->now - a->started : 1;
@@ -109,8 +111,10 @@ static void answer(struct cs_call *c, struct cs_attempt *a, const struct cs_msg 
 {
 	c->flags &= ~(unsigned)(CS_F_CANCELLED | CS_F_AUTH_WAIT | CS_F_INFERRED);
 	c->by = c->outcome = c->cause = 0;
-	c->code = c->q850 = 0;
-	c->text[CS_T_HANGUP_REASON].len = c->text[CS_T_Q850_TEXT].len = 0;
+	c->code = 0;
+	c->text[CS_T_HANGUP_REASON].len = 0;
+	if(!(c->flags & CS_F_BYE_EARLY))
+		c->q850 = c->text[CS_T_Q850_TEXT].len = 0;
 	c->ended_at = 0;
 	c->state = SB_ST_CONFIRMED;
 	if(x->inferred)
@@ -156,6 +160,13 @@ static void second_answer(struct cs_call *c, struct cs_attempt *a, const struct 
 	}
 }
 
+static void accepted(struct cs_call *c, struct cs_attempt *a, const struct cs_msg *m, const struct cs_ctx *x)
+{
+	answer(c, a, m, x);
+	if(c->flags & CS_F_BYE_EARLY)
+		finish(c, CS_BY_CALLEE, CS_C_BYE, x);
+}
+
 void cs_on_reply(struct cs_call *c, unsigned branch, const struct cs_msg *m, const struct cs_ctx *x)
 {
 	struct cs_attempt *a = attempt_for(c, branch);
@@ -167,7 +178,7 @@ void cs_on_reply(struct cs_call *c, unsigned branch, const struct cs_msg *m, con
 	else if(cs_answered(c))
 		second_answer(c, a, m, x);
 	else if(c->state != SB_ST_DISCONNECTED && !(c->flags & CS_F_CDR_DONE))
-		answer(c, a, m, x);
+		accepted(c, a, m, x);
 }
 
 void cs_on_branch_final(struct cs_call *c, unsigned branch, const struct cs_msg *m, const struct cs_ctx *x)
@@ -363,7 +374,6 @@ bool cs_cancel_begin(struct cs_call *c, enum cs_cause cause, const struct cs_ctx
 	return true;
 }
 
-/* @param to_tag the callee's tag, if the message that proves the answer is the caller's */
 static void infer_answer(struct cs_call *c, struct cs_span to_tag, const struct cs_ctx *x)
 {
 	struct cs_ctx y = *x;
@@ -394,20 +404,30 @@ static void finish(struct cs_call *c, enum cs_by by, enum cs_cause cause, const 
 	c->deadline = x->mono + CS_LINGER_US;
 }
 
+static void give_up_early(struct cs_call *c, const struct cs_msg *m, const struct cs_ctx *x)
+{
+	if(c->flags & CS_F_CANCELLED)
+		return;
+	c->flags |= CS_F_CANCELLED;
+	c->cause = CS_C_BYE_BEFORE_ANSWER;
+	why(c, m);
+	x->emit(c, SB_X_DIALOG, NULL, x);
+}
+
 void cs_on_bye(struct cs_call *c, enum cs_by by, const struct cs_msg *m, const struct cs_ctx *x)
 {
 	bool gone = (c->flags & CS_F_RESTORED) && !(c->flags & CS_F_ATTACHED);
 
 	if(cs_in_setup(c)) {
-		if(by == CS_BY_CALLEE || gone) {
-			infer_answer(c, by == CS_BY_CALLER ? m->to_tag : (struct cs_span){0}, x);
+		if(gone) {
+			infer_answer(c, m->to_tag, x);
+		} else if(by == CS_BY_CALLEE) {
+			c->flags |= CS_F_BYE_EARLY;
+			c->deadline = x->mono + CS_OVERTAKEN_US;
+			why(c, m);
+			return;
 		} else {
-			if(!(c->flags & CS_F_CANCELLED)) {
-				c->flags |= CS_F_CANCELLED;
-				c->cause = CS_C_BYE_BEFORE_ANSWER;
-				why(c, m);
-				x->emit(c, SB_X_DIALOG, NULL, x);
-			}
+			give_up_early(c, m, x);
 			return;
 		}
 	}
@@ -511,7 +531,10 @@ enum cs_due cs_on_deadline(struct cs_call *c, const struct cs_ctx *x)
 	}
 	if(cs_answered(c))
 		return CS_DUE_LIMIT;
-	if(c->flags & CS_F_AUTH_WAIT) {
+	if(c->flags & CS_F_BYE_EARLY) {
+		infer_answer(c, (struct cs_span){0}, x);
+		finish(c, CS_BY_CALLEE, CS_C_BYE, x);
+	} else if(c->flags & CS_F_AUTH_WAIT) {
 		struct cs_msg m = {.code = c->code};
 
 		settle(c, &m, x);
