@@ -16,7 +16,7 @@ Q := $(if $(filter-out 0,$(V)),,@)
 build = mkdir -p $(B) && flock $(B)/.lock $(MAKE) -f modules/build.mk --no-print-directory \
 	$(if $(filter-out 0,$(V)),,-s) -k -j$(JOBS)
 
-.PHONY: all help deps headers demo test unit fuzz bench install fmt clean distclean compat
+.PHONY: all help deps headers demo test chaos unit fuzz bench install fmt clean distclean compat
 
 all:
 	$(Q)$(build) all
@@ -26,6 +26,7 @@ help:
 	@echo 'make deps        Debian packages that are missing (root or sudo; starts no service), Kamailio'"'"'s headers, npm packages'
 	@echo 'make demo        deps, build, then a throw-away proxy with real calls; KEEP=1 leaves it running'
 	@echo 'make test        deps, build, unit tests, short fuzzing, integration tests'
+	@echo 'make chaos       kills and outages under load, at length (15 min): KILLS (100), OUTAGE_S, RECORDS, SEED, FUZZ_SECONDS; root for some'
 	@echo 'make unit        unit tests only; ONLY=name,… some of them; SAN=1 with ASan and UBSan'
 	@echo 'make fuzz        every fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench       measure beside the stock parts; ONLY=name,… some of it'
@@ -51,6 +52,10 @@ demo:
 test:
 	$(Q)modules/scripts/deps.sh build run test
 	$(Q)tests/run-all.sh
+
+chaos:
+	$(Q)modules/scripts/deps.sh build run test
+	$(Q)tests/run-all.sh chaos
 
 unit:
 	$(Q)$(build) unit

@@ -1,18 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What `make test` runs: build, unit tests, FUZZ_SECONDS (3) of each fuzzer, integration tests, the modules in a
-# Kamailio 6.0 (make compat). Each part appends "pass NAME", "fail NAME" or "skip NAME: why" to one file; the last line
-# printed is their sum; what was skipped is listed above it and counts as neither. A part that fails does not stop the next.
+# What `make test` and `make chaos` run:
+#
+#   run-all.sh          build, unit tests, FUZZ_SECONDS (3) of each fuzzer, integration tests, the modules in a Kamailio 6.0
+#   run-all.sh chaos    build, KILLS (100) kills under load, long outages, 10^7 records from killed writers, FUZZ_SECONDS (60)
+#                       of each fuzzer; its figures once more at the end
+#
+# Each part appends "pass NAME", "fail NAME" or "skip NAME: why" to one file; the last line printed is their sum; what was
+# skipped is listed above it and counts as neither. A part that fails does not stop the next.
 set -u
 
+what=${1:-test}
 cd "$(dirname "$0")/.." || exit 2
 top=$PWD
-mkdir -p build/test
-rm -f build/test/sum
-results=$top/build/test/results.$$.txt
+out=$top/build/$what
+mkdir -p "$out"
+rm -f "$out/sum"
+results=$out/results.$$.txt
+figures=$out/figures.$$.txt
+spool=/dev/shm/signalbox-$UID-chaos-$$
 : >"$results"
-trap 'rm -f "$results"' EXIT
+: >"$figures"
+trap 'rm -rf "$results" "$figures" "$spool" "$out/journal.$$"' EXIT
 
 build() {
 	flock build/.lock make -f modules/build.mk --no-print-directory ${V:+V=$V} "$([ "${V:-0}" != 0 ] && echo -k || echo -sk)" \
@@ -41,21 +51,69 @@ compat() {
 	esac
 }
 
-build all node unit
-build VARIANT=fuzz fuzz
+# integration TEXT [VARIABLE=value…]: the tests with TEXT in their names.
+integration() {
+	local text=$1
+	shift
+	env "$@" node tests/run.mjs --only "$text" --results "$results" | tee -a "$figures"
+	return "${PIPESTATUS[0]}"
+}
 
-part "unit tests" tests/unit/run.sh "$top/build/unit" "$results"
-export FUZZ_SECONDS=${FUZZ_SECONDS:-3}
-part "fuzzers" tests/fuzz/run.sh "$top/build/fuzz/bin" "$results"
-[ ! -f tests/run.mjs ] || part "integration tests" node tests/run.mjs --results "$results"
-part "another Kamailio" compat
+killed_writers() {
+	mkdir -p "$spool" "$out/journal.$$"
+	build/experiments/spool_writers "${RECORDS:-10000000}" "$spool" "$out/journal.$$" "${SEED:-$$}" 2>&1 | sed 's/^/  /' | tee -a "$figures"
+	if [ "${PIPESTATUS[0]}" = 0 ]; then
+		echo "pass killed writers lose nothing" >>"$results"
+	else
+		echo "fail killed writers lose nothing" >>"$results"
+	fi
+}
 
-cp "$results" build/test/results.txt
+fuzzers() {
+	tests/fuzz/run.sh "$top/build/fuzz/bin" "$results" | tee -a "$figures"
+	return "${PIPESTATUS[0]}"
+}
+
+case $what in
+test)
+	build all node unit
+	build VARIANT=fuzz fuzz
+	part "unit tests" tests/unit/run.sh "$top/build/unit" "$results"
+	export FUZZ_SECONDS=${FUZZ_SECONDS:-3}
+	part "fuzzers" fuzzers
+	part "integration tests" node tests/run.mjs --results "$results"
+	part "another Kamailio" compat
+	;;
+chaos)
+	build all node bench
+	build VARIANT=fuzz fuzz
+	part "killed under load" integration sigkill KILLS="${KILLS:-100}"
+	part "webhook receiver down, disk frozen meanwhile" integration outage_receiver_down OUTAGE_S="${OUTAGE_S:-60}"
+	part "journal's disk frozen, full" integration outage_journal_disk_f OUTAGE_S="${OUTAGE_S:-30}"
+	part "journal's disk broken" integration outage_journal_disk_b OUTAGE_S="${OUTAGE_S:-10}"
+	part "journal's process stopped" integration outage_journal_process OUTAGE_S="${OUTAGE_S:-10}"
+	part "spool full" integration outage_spool
+	part "killed writers" killed_writers
+	export FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+	part "fuzzers" fuzzers
+	;;
+*)
+	echo "run-all.sh: no tests are called $what: test, chaos" >&2
+	exit 2
+	;;
+esac
+
+cp "$results" "$out/results.txt"
 passed=$(grep -c '^pass ' "$results")
 failed=$(grep -c '^fail ' "$results")
-[ "$failed" = 0 ] || printf '\nFailed:\n%s\n' "$(sed -n 's/^fail /  /p' "$results")"
 skipped=$(grep -c '^skip ' "$results")
+if [ "$what" = chaos ]; then
+	# a failure's text is above, where it happened
+	printf '\nFigures:\n'
+	grep -vE '^ {7}|^ *$' "$figures" | tee "$out/figures.txt"
+fi
+[ "$failed" = 0 ] || printf '\nFailed:\n%s\n' "$(sed -n 's/^fail /  /p' "$results")"
 [ "$skipped" = 0 ] || printf '\nSkipped, %s:\n%s\n' "$skipped" "$(sed -n 's/^skip /  /p' "$results")"
 echo
-echo "$passed passed, $failed failed" | tee build/test/sum
+echo "$passed passed, $failed failed" | tee "$out/sum"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

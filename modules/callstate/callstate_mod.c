@@ -15,6 +15,7 @@ MODULE_VERSION
 
 #define MIB 1048576ull
 #define LOCK_WAIT_MS 4000
+#define RING_SIZE MIB /* a worker's ring: what it may write while the collector sleeps */
 
 struct cs_params cs_params = {
 		.spool_dir = str_init("/run/signalbox/spool"),
@@ -97,6 +98,7 @@ static int open_log(void)
 	memcpy(cfg.journal_dir, cs_params.journal_dir.s, (size_t)cs_params.journal_dir.len);
 	cfg.segment_size = (uint64_t)cs_params.segment_size * MIB;
 	cfg.spool_limit = (uint64_t)cs_params.spool_limit * MIB;
+	cfg.ring_size = RING_SIZE;
 	cfg.journal_keep = (uint64_t)cs_params.journal_keep * MIB;
 	cfg.journal_limit = (uint64_t)cs_params.journal_limit * MIB;
 	err = sb_log_open(&cs_log, &cfg, &cs_sh->log, LOCK_WAIT_MS, why, sizeof(why));
@@ -126,6 +128,17 @@ static void log_start(void)
 		LM_ERR("the start could not be written to the spool %s\n", cs_log.cfg.spool_dir);
 }
 
+static bool attach_log(int process)
+{
+	int err = sb_log_attach(&cs_log, (unsigned)process);
+
+	if(err == 0)
+		return true;
+	LM_ERR("process %d cannot write to the spool %s: %s (each process needs %llu kB there, and there may be %u; df %s)\n", process,
+			cs_log.cfg.spool_dir, strerror(-err), RING_SIZE / 1024, SB_LOG_WRITERS, cs_log.cfg.spool_dir);
+	return false;
+}
+
 static int mod_init(void)
 {
 	if(!params_ok() || cs_table_init((unsigned)cs_params.calls_max) < 0 || cs_transfer_init() < 0
@@ -138,7 +151,8 @@ static int mod_init(void)
 		return -1;
 	if(cs_rpc_init() < 0 || cs_stats_init() < 0 || cs_proc_register() < 0)
 		return -1;
-	sb_log_attach(&cs_log, 0);
+	if(!attach_log(0))
+		return -1;
 	log_start();
 	return cs_restore();
 }
@@ -147,11 +161,7 @@ static int child_init(int rank)
 {
 	if(rank == PROC_MAIN)
 		return cs_proc_fork();
-	if(rank != PROC_INIT && sb_log_attach(&cs_log, (unsigned)process_no) < 0) {
-		LM_ERR("process %d has no place in the log: at most %u processes write to it\n", process_no, SB_LOG_WRITERS);
-		return -1;
-	}
-	return 0;
+	return rank == PROC_INIT || attach_log(process_no) ? 0 : -1;
 }
 
 static void mod_destroy(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Our own processes: the journal's (it may wait for a disk) and the timer's (it may not). */
+/* Our own processes: the spool's (collects what the workers wrote), the journal's (it may wait for a disk), the timer's. */
 #include "callstate.h"
 
 #include <errno.h>
@@ -13,6 +13,8 @@
 #include "core/timer_proc.h"
 
 #define TICK_US 100000
+#define IDLE_PASSES 20 /* of 1 ms, before the collector sleeps and must be woken */
+#define IDLE_MS 1000
 #define GRACE_US 300000
 
 int cs_checkpoint_sink = -1;
@@ -135,6 +137,45 @@ static void say_full(void)
 	said = full;
 }
 
+static void collect_for_ever(struct sb_collector *c)
+{
+	unsigned idle = 0;
+	int64_t said = 0;
+
+	while(!stop) {
+		int64_t n = sb_collector_pass(c);
+
+		if(n < 0 && n != said)
+			LM_ERR("the spool %s cannot be written: %s; calls go on, events wait in memory\n", cs_log.cfg.spool_dir,
+					strerror((int)-n));
+		said = n < 0 ? n : 0;
+		idle = n > 0 ? 0 : idle + 1;
+		if(idle > IDLE_PASSES)
+			sb_collector_wait(c, IDLE_MS);
+		else
+			poll(NULL, 0, 1);
+	}
+	sb_collector_pass(c);
+}
+
+static void spool_process(void)
+{
+	struct sigaction sa = {.sa_handler = on_term};
+	struct sb_collector *c;
+	int err;
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	err = sb_collector_new(&c, &cs_log, (unsigned)process_no);
+	if(err < 0) {
+		LM_CRIT("no spool process: %s\n", strerror(-err));
+		_exit(1);
+	}
+	collect_for_ever(c);
+	sb_collector_free(c);
+	_exit(0);
+}
+
 static void move_for_ever(struct sb_mover *m)
 {
 	uint64_t next = cs_mono() + (uint64_t)cs_params.checkpoint_s * 1000000;
@@ -177,31 +218,37 @@ static void journal_process(void)
 
 int cs_proc_register(void)
 {
-	if(register_procs(1) < 0 || register_basic_timers(1) < 0)
+	if(register_procs(2) < 0 || register_basic_timers(1) < 0)
 		return -1;
-	cfg_register_child(1);
+	cfg_register_child(2);
 	cs_checkpoint_sink = sb_log_sink(&cs_sh->log, "checkpoint");
 	return 0;
 }
 
-int cs_proc_fork(void)
+static int fork_own(char *name, void (*run)(void))
 {
-	int pid;
+	int pid = fork_process(PROC_NOCHLDINIT, name, 1);
 
-	parent = getpid();
-	if(fork_basic_utimer(PROC_TIMER, "callstate timer", 1, on_tick, NULL, TICK_US) < 0) {
-		LM_ERR("the timer process could not be started\n");
-		return -1;
-	}
-	pid = fork_process(PROC_NOCHLDINIT, "callstate journal", 1);
 	if(pid < 0) {
-		LM_ERR("the journal process could not be started\n");
+		LM_ERR("the process %s could not be started\n", name);
 		return -1;
 	}
 	if(pid == 0) {
 		if(cfg_child_init())
 			_exit(1);
-		journal_process();
+		run();
 	}
+	return 0;
+}
+
+int cs_proc_fork(void)
+{
+	parent = getpid();
+	if(fork_basic_utimer(PROC_TIMER, "callstate timer", 1, on_tick, NULL, TICK_US) < 0) {
+		LM_ERR("the timer process could not be started\n");
+		return -1;
+	}
+	if(fork_own("callstate spool", spool_process) < 0 || fork_own("callstate journal", journal_process) < 0)
+		return -1;
 	return 0;
 }

@@ -69,6 +69,7 @@ struct sb_log_cfg
 	uint64_t segment_size; /* bytes after which a segment is sealed, 4 kB … 1 GB; a record is never split */
 	uint64_t spool_limit; /* bytes in the spool, ≥ 2 segments; what happens near it: enum sb_shed. sb_log_open() lowers
 							 * it to nine tenths of the spool's file system; 0 means just that */
+	uint64_t ring_size;     /* bytes, a power of two ≥ 128 kB: writers put records into rings (below); 0: into segments */
 	uint64_t journal_keep; /* bytes of delivered history kept for `signalbox why` */
 	uint64_t
 			journal_limit; /* bytes; beyond it the oldest segment goes even if a sink has not read it (counted); 0 = none */
@@ -78,8 +79,9 @@ struct sb_log_cfg
 struct sb_slot
 {
 	_Atomic uint64_t segment; /* it is writing to this one just now, 0 = to none */
+	_Atomic uint32_t ring;    /* 1: it has a ring */
 	_Atomic uint32_t pid;     /* a slot of a process that is gone holds back nothing */
-	uint32_t pad[13];
+	uint32_t pad[12];
 };
 
 /** Shared between all processes; allocate sb_log_shared_size() zeroed bytes in shared memory. */
@@ -104,6 +106,8 @@ struct sb_log_shared
 	/* A reader that sleeps sets waiting, asks sb_reader_next() once more, then polls wake_fd (an eventfd); the writer that
 	 * sees waiting clears it and pokes wake_fd. One process may sleep so. */
 	_Atomic uint32_t waiting;
+	/* the same for the collector and collect_fd */
+	_Atomic uint32_t collector_waiting;
 	struct sb_slot slot[SB_LOG_WRITERS];
 };
 
@@ -128,6 +132,8 @@ struct sb_log
 	uint32_t salt;
 	int lock_fd;    /* flock on spool_dir/lock; inherited by every child on purpose */
 	int journal_fd; /* journal_dir, flock on it: two spools must not share a journal */
+	struct sb_ring *ring; /* of this process, or NULL */
+	int collect_fd;       /* eventfd */
 	int wake_fd;    /* eventfd */
 	unsigned writer;
 	int fd; /* this process's spool segment */
@@ -180,6 +186,22 @@ int64_t sb_rec_seal(void *rec, uint16_t type, uint32_t len, uint64_t seq, uint32
 int sb_log_sink(struct sb_log_shared *sh, const char *name);
 /** The sink has done with everything before this segment. */
 void sb_log_sink_done(struct sb_log_shared *sh, int sink, uint64_t segment);
+
+/**
+ * Rings and the collector. With ring_size set, an append is a copy into memory that outlives SIGKILL, without a system call;
+ * one process collects what is in all rings, in batches of one write(), into the spool's segments. A call's records keep
+ * their order: a pass takes the records numbered before it began, sorted by number, and a call's next record is numbered
+ * only after the one before it was put in. A collector that was killed between its write() and its note of it finds its batch in
+ * the newest segment, and repeats nothing. What a killed instance left in rings is collected by the next sb_log_open().
+ */
+struct sb_collector;
+/** @param writer a writer index of its own. @return 0 or -errno */
+int sb_collector_new(struct sb_collector **out, struct sb_log *log, unsigned writer);
+void sb_collector_free(struct sb_collector *c);
+/** One pass over all rings. @return records collected, or -errno (spool full: they stay where they are) */
+int64_t sb_collector_pass(struct sb_collector *c);
+/** Sleeps until a writer has put something in, at most timeout_ms. */
+void sb_collector_wait(struct sb_collector *c, int timeout_ms);
 
 /** Mover: one process copies spool → journal. */
 struct sb_mover;

@@ -1,14 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "log_parts.h"
+#include "log_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-int sb_log_attach(struct sb_log *log, unsigned writer)
+static void ring_leave(struct sb_log *log)
+{
+	if(log->ring == NULL)
+		return;
+	sb_ring_close(log->ring);
+	free(log->ring);
+	log->ring = NULL;
+}
+
+static int ring_enter(struct sb_log *log)
+{
+	log->ring = malloc(sizeof(*log->ring));
+	if(log->ring == NULL)
+		return -ENOMEM;
+	int rc = sb_ring_open(log->ring, log->cfg.spool_dir, log->writer, log->cfg.ring_size);
+	if(rc != 0) {
+		free(log->ring);
+		log->ring = NULL;
+		return rc;
+	}
+	atomic_store(&log->sh->slot[log->writer].ring, 1);
+	return 0;
+}
+
+int sb_log_attach_direct(struct sb_log *log, unsigned writer)
 {
 	if(writer >= SB_LOG_WRITERS)
 		return -EINVAL;
@@ -17,9 +43,17 @@ int sb_log_attach(struct sb_log *log, unsigned writer)
 	log->fd = -1;
 	log->fd_segment = 0;
 	log->writer = writer;
+	ring_leave(log);
 	atomic_store(&log->sh->slot[writer].segment, 0);
 	atomic_store(&log->sh->slot[writer].pid, (uint32_t)getpid());
 	return 0;
+}
+
+int sb_log_attach(struct sb_log *log, unsigned writer)
+{
+	int rc = sb_log_attach_direct(log, writer);
+
+	return rc == 0 && log->cfg.ring_size != 0 ? ring_enter(log) : rc;
 }
 
 static bool slot_names(struct sb_slot *slot, uint64_t segment)
@@ -45,13 +79,8 @@ bool sb_log_complete(struct sb_log_shared *sh, uint64_t segment)
 	return true;
 }
 
-bool sb_log_would_shed(const struct sb_log *log, enum sb_shed class)
+static bool nearly_full(uint64_t bytes, uint64_t limit, enum sb_shed class)
 {
-	uint64_t limit = log->cfg.spool_limit;
-	uint64_t bytes = atomic_load_explicit(&log->sh->spool_bytes, memory_order_relaxed);
-
-	if(limit == 0)
-		return false;
 	switch(class) {
 		case SB_EXTRA:
 			return bytes >= limit / 100 * 85;
@@ -61,6 +90,15 @@ bool sb_log_would_shed(const struct sb_log *log, enum sb_shed class)
 			break;
 	}
 	return bytes >= limit;
+}
+
+bool sb_log_would_shed(const struct sb_log *log, enum sb_shed class)
+{
+	uint64_t limit = log->cfg.spool_limit;
+
+	if(limit != 0 && nearly_full(atomic_load_explicit(&log->sh->spool_bytes, memory_order_relaxed), limit, class))
+		return true;
+	return log->ring != NULL && nearly_full(sb_ring_used(log->ring), log->ring->size - SB_LOG_MAX_RECORD, class);
 }
 
 int64_t sb_rec_seal(void *rec, uint16_t type, uint32_t len, uint64_t seq, uint32_t epoch, uint32_t salt)
@@ -125,11 +163,64 @@ static void segment_leave(struct sb_log *log, struct sb_slot *slot, uint64_t seg
 		fchmod(log->fd, SB_LOG_MODE_DONE);
 }
 
-int sb_log_append(struct sb_log *log, uint16_t type, enum sb_shed class, void *rec, uint32_t len, uint64_t *out)
+ssize_t sb_segment_write(struct sb_log *log, const void *buf, size_t len)
 {
 	struct sb_log_shared *sh = log->sh;
 	struct sb_slot *slot = &sh->slot[log->writer];
 	uint64_t segment;
+	ssize_t n = segment_enter(log, slot, &segment);
+
+	if(n == 0) {
+		n = write(log->fd, buf, len);
+		if(n < 0)
+			n = -errno;
+		if(n > 0) {
+			atomic_fetch_add(&sh->spool_bytes, (uint64_t)n);
+			/* nothing may follow a torn record: what tells its end would be a guess */
+			if(grown(sh, segment, (uint64_t)n) >= log->cfg.segment_size || (size_t)n != len)
+				seal(sh, segment);
+		}
+	}
+	segment_leave(log, slot, segment);
+	return n;
+}
+
+void sb_log_poke(_Atomic uint32_t *waiting, int fd)
+{
+	const uint64_t one = 1;
+
+	if(atomic_load(waiting) != 0 && atomic_exchange(waiting, 0) != 0)
+		(void)!write(fd, &one, sizeof(one));
+}
+
+static int to_segment(struct sb_log *log, const void *rec, size_t size)
+{
+	ssize_t n = sb_segment_write(log, rec, size);
+	int rc = n == (ssize_t)size ? 0 : n < 0 ? (int)n : -ENOSPC;
+
+	atomic_fetch_add(rc == 0 ? &log->sh->records : &log->sh->failed, 1);
+	sb_log_poke(&log->sh->waiting, log->wake_fd);
+	return rc;
+}
+
+static int to_ring(struct sb_log *log, const void *rec, size_t size)
+{
+	uint8_t *room = sb_ring_room(log->ring, size);
+
+	if(room == NULL) {
+		atomic_fetch_add(&log->sh->failed, 1);
+		return -ENOSPC;
+	}
+	memcpy(room, rec, size);
+	sb_ring_publish(log->ring, size);
+	atomic_thread_fence(memory_order_seq_cst); /* a collector that falls asleep sees the record, or we see it asleep */
+	sb_log_poke(&log->sh->collector_waiting, log->collect_fd);
+	return 0;
+}
+
+int sb_log_append(struct sb_log *log, uint16_t type, enum sb_shed class, void *rec, uint32_t len, uint64_t *out)
+{
+	struct sb_log_shared *sh = log->sh;
 
 	if(sb_log_would_shed(log, class)) {
 		atomic_fetch_add(&sh->shed[class], 1);
@@ -139,27 +230,9 @@ int sb_log_append(struct sb_log *log, uint16_t type, enum sb_shed class, void *r
 	int64_t size = sb_rec_seal(rec, type, len, seq, log->epoch, log->salt);
 	if(size < 0)
 		return (int)size;
-
-	int rc = segment_enter(log, slot, &segment);
-	if(rc == 0) {
-		ssize_t n = write(log->fd, rec, (size_t)size);
-		if(n != size)
-			rc = n < 0 ? -errno : -ENOSPC;
-		if(n > 0) {
-			atomic_fetch_add(&sh->spool_bytes, (uint64_t)n);
-			/* nothing may follow a torn record: what tells its end would be a guess */
-			if(grown(sh, segment, (uint64_t)n) >= log->cfg.segment_size || n != size)
-				seal(sh, segment);
-		}
-	}
-	atomic_fetch_add(rc == 0 ? &sh->records : &sh->failed, 1);
-	segment_leave(log, slot, segment);
+	int rc = log->ring != NULL ? to_ring(log, rec, (size_t)size) : to_segment(log, rec, (size_t)size);
 	if(rc == 0 && out != NULL)
 		*out = seq;
-	if(atomic_load(&sh->waiting) != 0 && atomic_exchange(&sh->waiting, 0) != 0) {
-		const uint64_t one = 1;
-		(void)!write(log->wake_fd, &one, sizeof(one));
-	}
 	return rc;
 }
 

@@ -53,6 +53,32 @@ int sb_dir_sum(const char *dir, uint64_t below, struct sb_dir_sum *sum)
 	return 0;
 }
 
+static int newest_in(const char *dir, uint64_t *newest)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	if(d == NULL)
+		return errno == ENOENT ? 0 : -errno;
+	while((e = readdir(d)) != NULL) {
+		uint64_t segment = segment_of(e->d_name);
+		struct stat st;
+		if(segment > *newest && fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_size > 0)
+			*newest = segment;
+	}
+	closedir(d);
+	return 0;
+}
+
+int sb_segment_newest(const struct sb_log_cfg *cfg, uint64_t *segment)
+{
+	*segment = 0;
+	int rc = newest_in(cfg->spool_dir, segment);
+	if(rc == 0)
+		rc = newest_in(cfg->journal_dir, segment);
+	return rc < 0 ? rc : *segment != 0;
+}
+
 int sb_dir_next(const char *dir, uint64_t from, uint64_t *segment)
 {
 	DIR *d = opendir(dir);

@@ -82,6 +82,9 @@ static int cfg_check(struct sb_log_cfg *cfg, struct sentence *s)
 	if(cfg->segment_size < 4096 || cfg->segment_size > 1u << 30)
 		return fail(
 				s, -EINVAL, "segment_size is %" PRIu64 " bytes: 4096 to 1073741824 are expected", cfg->segment_size);
+	if(cfg->ring_size != 0 && (cfg->ring_size < 2 * SB_LOG_MAX_RECORD || (cfg->ring_size & (cfg->ring_size - 1)) != 0))
+		return fail(s, -EINVAL, "ring_size is %" PRIu64 " bytes: 0 or a power of two from 131072 on is expected",
+				cfg->ring_size);
 	if(cfg->spool_limit != 0 && cfg->spool_limit < 2 * cfg->segment_size)
 		return fail(s, -EINVAL, "spool_limit is %" PRIu64 " bytes: at least two segments are expected, %" PRIu64,
 				cfg->spool_limit, 2 * cfg->segment_size);
@@ -313,7 +316,7 @@ int sb_log_open(struct sb_log *log, const struct sb_log_cfg *cfg, struct sb_log_
 	memset(log, 0, sizeof(*log));
 	log->cfg = *cfg;
 	log->sh = sh;
-	log->lock_fd = log->journal_fd = log->wake_fd = log->fd = -1;
+	log->lock_fd = log->journal_fd = log->wake_fd = log->collect_fd = log->fd = -1;
 	int rc = cfg_check(&log->cfg, &s);
 	if(rc == 0)
 		rc = lock_spool(log, wait_ms, &s);
@@ -327,8 +330,13 @@ int sb_log_open(struct sb_log *log, const struct sb_log_cfg *cfg, struct sb_log_
 		rc = fail(&s, -errno, "no random bytes for the log: %s", strerror(errno));
 	if(rc == 0 && (log->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
 		rc = fail(&s, -errno, "no eventfd for the log: %s; raise the limit of open files (ulimit -n)", strerror(errno));
+	if(rc == 0 && (log->collect_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
+		rc = fail(&s, -errno, "no eventfd for the log: %s; raise the limit of open files (ulimit -n)", strerror(errno));
 	if(rc == 0)
 		rc = segment_start(log, &s);
+	if(rc == 0 && (rc = sb_collect_leftovers(log)) != 0)
+		rc = fail(&s, rc, "what the last run left in %s/ring-* cannot be written to the spool: %s; see df %s", cfg->spool_dir,
+				strerror(-rc), cfg->spool_dir);
 	if(rc == 0) {
 		atomic_store(&sh->slot[0].pid, (uint32_t)getpid());
 		return 0;
@@ -339,7 +347,7 @@ int sb_log_open(struct sb_log *log, const struct sb_log_cfg *cfg, struct sb_log_
 
 void sb_log_close(struct sb_log *log)
 {
-	int *fds[] = {&log->fd, &log->wake_fd, &log->journal_fd, &log->lock_fd};
+	int *fds[] = {&log->fd, &log->wake_fd, &log->collect_fd, &log->journal_fd, &log->lock_fd};
 
 	for(unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if(*fds[i] >= 0)

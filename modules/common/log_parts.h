@@ -40,6 +40,21 @@ int sb_dir_sync(const char *dir);
 /** Nothing will be appended to the segment any more (log.h, struct sb_reader). */
 bool sb_log_complete(struct sb_log_shared *sh, uint64_t segment);
 
+/** Appends bytes to the current segment, as one write(). @return bytes written, or -errno */
+ssize_t sb_segment_write(struct sb_log *log, const void *buf, size_t len);
+
+/** sb_log_attach() without a ring: for who writes to segments. */
+int sb_log_attach_direct(struct sb_log *log, unsigned writer);
+
+/** Wakes who sleeps on fd, if it does. */
+void sb_log_poke(_Atomic uint32_t *waiting, int fd);
+
+/** Collects what a dead instance left in rings, and removes them. @return 0 or -errno */
+int sb_collect_leftovers(struct sb_log *log);
+
+/** The newest segment of both directories that is not empty. @return 1, 0 (none) or -errno */
+int sb_segment_newest(const struct sb_log_cfg *cfg, uint64_t *segment);
+
 /** A walk over records that comes in pieces. Zero to begin a segment; damaged goes on counting. */
 struct sb_walk
 {

@@ -23,7 +23,7 @@ export function cpuNs(pid) {
 }
 
 export class Proxy {
-  /** @param tracker none | callstate | dialog @param o.modparams [[module, name, value]] */
+  /** @param tracker none | callstate | dialog @param o.shm MB of shared memory; with little left the allocator searches long, and that is measured */
   static async start(tracker, ports, dir, o = {}) {
     const p = new Proxy();
     p.tracker = tracker;

@@ -15,10 +15,10 @@ const trackers = {
 };
 
 /** 10,000 answered calls that stay, then tm's transactions gone: {bytes a call, peak MB, tracked, missed}. */
-async function fill(tracker, ports, dir, say) {
+async function fill(tracker, ports, dir) {
   const p = await Proxy.start(tracker, ports, dir, { shm: SHM_MB });
   try {
-    const before = await p.shm(); say(`  ${tracker.padEnd(9)} before any call ${round(before / 2 ** 20)} MB`);
+    const before = await p.shm();
     const s = await p.caller({ calls: CALLS, rate: RATE, limit: CALLS, hold: 600000 });
     let tracked, peak = 0;
     const started = Date.now();
@@ -31,17 +31,17 @@ async function fill(tracker, ports, dir, say) {
     await poll(async () => Number((await p.rpc.call('tm.stats')).current) === 0, 15000, 'transactions stay', 500);
     const after = await p.shm();
     await s.proc.kill();
-    return { bytes: (after - before) / CALLS, peak: peak / 2 ** 20, now: tracked.now, missed: tracked.missed };
+    return { bytes: (after - before) / CALLS, before: before / 2 ** 20, peak: peak / 2 ** 20, now: tracked.now, missed: tracked.missed };
   } finally {
     await p.stop();
   }
 }
 
 export async function shmPerCall(ports, dir, say) {
-  const ours = await fill('callstate', ports, dir, say);
-  const peer = await fill('dialog', ports, dir, say);
+  const ours = await fill('callstate', ports, dir);
+  const peer = await fill('dialog', ports, dir);
   for (const [name, f] of [['callstate', ours], ['dialog', peer]])
-    say(`  ${name.padEnd(9)} ${f.now} calls in progress, ${f.missed} not tracked; ${round(f.bytes, 0)} bytes each; at most ${round(f.peak)} of ${SHM_MB} MB in use while they were set up, ${RATE} a second`);
+    say(`  ${name.padEnd(9)} ${f.now} calls in progress, ${f.missed} not tracked; ${round(f.bytes, 0)} bytes each; ${round(f.before)} MB before the first, at most ${round(f.peak)} of ${SHM_MB} MB in use while they were set up, ${RATE} a second`);
   const holds = ours.bytes <= 4096 && ours.now === CALLS && ours.missed === 0;
   return [{
     name: 'shm_per_call', ours: round(ours.bytes, 0), peer: round(peer.bytes, 0), peer_name: 'dialog', ratio: round(ours.bytes / peer.bytes, 2), unit: 'bytes',

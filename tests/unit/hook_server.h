@@ -32,7 +32,6 @@ struct server
 	pthread_mutex_t lock;
 	pthread_cond_t taken;
 	int fd;
-	pid_t pid;
 	unsigned port;
 	int away_status;
 	/* status to answer; 0: close the connection; -1: never answer. tries: earlier requests of this event */
@@ -41,6 +40,7 @@ struct server
 	unsigned count, accepted;
 };
 
+static pid_t server_pid;      /* not shared: the child's copy is 0, and kill(0) would end the whole group */
 static struct server *server; /* shared: the receiver is a process of its own, so that tests may fork without threads */
 
 static inline int server_note(const char *head, const char *body)
@@ -142,8 +142,8 @@ static inline void server_start(void)
 	listen(server->fd, 64);
 	getsockname(server->fd, (struct sockaddr *)&a, &len);
 	server->port = ntohs(a.sin_port);
-	server->pid = fork();
-	if(server->pid == 0) {
+	server_pid = fork();
+	if(server_pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if(getppid() == parent)
 			server_accept(NULL);
@@ -154,8 +154,10 @@ static inline void server_start(void)
 
 static inline void server_stop(void)
 {
-	kill(server->pid, SIGKILL);
-	waitpid(server->pid, NULL, 0);
+	if(server_pid <= 0)
+		return;
+	kill(server_pid, SIGKILL);
+	waitpid(server_pid, NULL, 0);
 }
 
 static inline unsigned server_accepted(void)

@@ -398,6 +398,7 @@ static void killed_at_any_moment_nothing_is_missing(void **state)
 			for(;;)
 				sb_deliver_turn(d, 50);
 		}
+		assert_true(pid > 0);
 		bool enough = server_wait(goal, PATIENCE_S);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);

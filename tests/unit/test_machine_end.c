@@ -105,6 +105,17 @@ static void a_bye_of_a_call_restored_in_setup_proves_the_answer(void **state)
 	assert_false(has_column(SB_C_ACK_AT));
 }
 
+static void a_callees_bye_proves_the_answer_of_a_restored_call_too(void **state)
+{
+	(void)state;
+	ringing();
+	restart();
+	bye(CS_BY_CALLEE);
+	wrote("call.answered", "call.ended", "call.cdr", NULL);
+	text_is(CS_T_TO_TAG, "a6c85cf");
+	assert_int_equal(CS_BY_CALLEE, call.by);
+}
+
 static void an_ack_of_a_call_restored_in_setup_proves_the_answer(void **state)
 {
 	(void)state;
@@ -321,6 +332,7 @@ int main(void)
 			T(a_callees_bye_that_overtakes_its_200_waits_for_it),
 			T(a_callees_bye_whose_200_never_comes_proves_the_answer),
 			T(a_bye_of_a_call_restored_in_setup_proves_the_answer),
+			T(a_callees_bye_proves_the_answer_of_a_restored_call_too),
 			T(an_ack_of_a_call_restored_in_setup_proves_the_answer),
 			T(a_200_seen_after_its_ack_gives_the_target),
 			T(replies_to_a_restored_call_find_their_attempt),

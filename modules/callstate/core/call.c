@@ -243,7 +243,9 @@ struct cs_attempt *cs_attempt_new(struct cs_call *c)
 	}
 	a = &c->attempt[c->attempts_kept++];
 	memset(a, 0, sizeof(*a));
-	a->n = ++c->attempts_total;
+	if(c->attempts_total < UINT16_MAX)
+		c->attempts_total++;
+	a->n = c->attempts_total;
 	return a;
 }
 

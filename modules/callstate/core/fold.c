@@ -256,7 +256,7 @@ static void hold(struct cs_call *c, bool release, unsigned attempt, const struct
 		}
 		return;
 	}
-	if(!release)
+	if(!release && f->len > 0)
 		cs_hold_add(c, attempt, (const char *)f->data, f->len);
 }
 
@@ -302,7 +302,7 @@ void cs_fold(struct cs_call *c, uint16_t type, const uint8_t *payload, size_t le
 		else if(f.col == SB_C_MEDIA)
 			sb_put(&out, SB_C_MEDIA, SB_GROUP, f.data, f.len);
 		else if(f.col == SB_C_HOLD_ATTEMPT)
-			attempt_n = (unsigned)sb_field_u64(&f);
+			attempt_n = (uint16_t)sb_field_u64(&f);
 		else if(f.col == SB_C_HOLD)
 			hold(c, type == SB_X_RELEASE, attempt_n, &f);
 		else if(f.col == SB_C_BY && about_transfer(type))

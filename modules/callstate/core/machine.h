@@ -36,7 +36,8 @@ struct cs_msg
 	uint16_t code;			 /* replies */
 	bool local;				 /* made by this proxy: timer, send error, script */
 	struct cs_span reason;	 /* phrase */
-	struct cs_span to_tag, contact, route; /* of a 2xx; to_tag: the callee's, also where it sends the message; route: set towards the callee, in order of use */
+	struct cs_span to_tag; /* the callee's tag, whoever sent the message */
+	struct cs_span contact, route; /* of a 2xx; route: set towards the callee, in order of use */
 	struct cs_span dst;		 /* "udp:192.0.2.7:5060" the branch went to */
 	struct cs_span socket;	 /* ours, towards that side */
 	struct cs_reason why;	 /* Reason header */

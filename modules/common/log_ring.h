@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/**
+ * A writer's ring: where a record is put without a system call.
+ *
+ * A file on the spool's tmpfs, mapped by its one writer and by the collector, so that what was put in outlives SIGKILL of both.
+ * head and tail count bytes since the ring was made; a record is there once head is behind it. Its bytes are mapped twice in a row, so
+ * that every record is in one piece.
+ */
+#ifndef SB_LOG_RING_H
+#define SB_LOG_RING_H
+
+#include "log_parts.h"
+
+#define SB_RING_PAGE 4096u
+
+struct sb_ring_hdr
+{
+	uint64_t magic, size;
+	_Alignas(64) _Atomic uint64_t head; /* the writer's */
+	_Alignas(64) _Atomic uint64_t tail; /* the collector's */
+};
+
+struct sb_ring
+{
+	struct sb_ring_hdr *hdr; /* NULL: not open */
+	uint8_t *data;
+	uint64_t size;
+};
+
+/**
+ * Opens a writer's ring, or makes it.
+ *
+ * @param size bytes, a power of two of at least 2 × SB_LOG_MAX_RECORD; 0 takes what the file says and makes none
+ * @return 0, -ENOENT (size 0 and no file), -EBADMSG (not a ring, or of another size), or -errno
+ */
+int sb_ring_open(struct sb_ring *r, const char *spool_dir, unsigned writer, uint64_t size);
+void sb_ring_close(struct sb_ring *r);
+int sb_ring_remove(const char *spool_dir, unsigned writer);
+
+/** Room for len bytes at the head, in one piece, or NULL. */
+uint8_t *sb_ring_room(const struct sb_ring *r, size_t len);
+/** What was put into the room is a record now. */
+void sb_ring_publish(struct sb_ring *r, size_t len);
+uint64_t sb_ring_used(const struct sb_ring *r);
+
+/**
+ * The record at a position.
+ * @param at   bytes since the ring was made, tail ≤ at < head
+ * @param head as read before
+ * @return its length and its place, or 0: these are not a record's bytes
+ */
+size_t sb_ring_record(const struct sb_ring *r, uint64_t at, uint64_t head, const uint8_t **rec);
+
+/** dir/ring-<writer>. @param out SB_LOG_FILE bytes */
+void sb_path_ring(char *out, const char *dir, unsigned writer);
+
+#endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What Signalbox stands on fails under load: the webhook receiver, the journal's disk, the process that writes it. Calls must
+// not notice, and what could be kept must arrive. The truth is SIPp's.
+//
+//     OUTAGE_S=60 node tests/run.mjs --only outage        (make test: some seconds each; make chaos: 60 and 30)
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test, assertNoGaps } from '../lib/test.mjs';
+import { prepare } from '../lib/harness.mjs';
+import { Disk } from '../lib/disk.mjs';
+import { Load, RULES, quantile } from '../lib/load.mjs';
+import { poll } from '../lib/proc.mjs';
+
+const seconds = (usual) => Number(process.env.OUTAGE_S ?? usual);
+const RATE = 100;
+const BEFORE_S = 3;
+const CALL = ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr'];
+// of a reply's time in the outage beyond what it was before: other tests may run beside this one
+const WORSE_P50_MS = 20, WORSE_P99_MS = 250;
+const say = (name, text) => console.log(`  ${name}: ${text}`);
+
+/** Runs f(sb, disk) on a Signalbox, whose journal has a disk of its own if o.disk says its MB; everything gone afterwards. */
+async function signalbox(o, f) {
+  const sb = await prepare({ rules: RULES, shm: 128, modparams: 'modparam("callhook", "probe_max", 5)\n', ...o });
+  let disk;
+  try {
+    if (o.disk) disk = await Disk.mount(sb.journal, { mb: o.disk });
+    await sb.up();
+    await f(sb, disk);
+  } finally {
+    await disk?.thaw();
+    await sb.stop();
+    await disk?.remove();
+  }
+}
+
+/** Calls before, during and after an outage. @return {load, counted, from, to}: the outage's begin and end */
+async function through(sb, o) {
+  const load = await Load.start(sb, { rate: o.rate ?? RATE });
+  await sleep(BEFORE_S * 1000);
+  const from = Date.now();
+  await o.begin();
+  if (o.until) await o.until();
+  else await sleep(o.seconds * 1000);
+  const to = Date.now();
+  await o.end();
+  await sleep(1000);
+  return { load, counted: await load.stop(), from, to };
+}
+
+/** Not one call failed, and replies came as they did before. */
+function callsUnaffected(name, { load, counted, from, to }) {
+  assert.equal(counted.failed, 0, `SIPp counts ${counted.failed} failed calls: ${counted.errors.slice(0, 1000)}`);
+  const before = load.replyTimes(load.began + 500, from);
+  const during = load.replyTimes(from, to);
+  const shown = [];
+  for (const [what, was] of Object.entries(before)) {
+    const now = during[what];
+    assert.ok(was.length > 100 && now.length > 100, `${what}: ${was.length} replies before, ${now.length} in the outage`);
+    const [p50, p99, then50, then99] = [quantile(now, 0.5), quantile(now, 0.99), quantile(was, 0.5), quantile(was, 0.99)];
+    shown.push(`${what} p50 ${then50} → ${p50}, p99 ${then99} → ${p99} ms`);
+    assert.ok(p50 <= then50 + WORSE_P50_MS && p99 <= then99 + WORSE_P99_MS, `slower in the outage than before: ${shown.at(-1)}`);
+  }
+  say(name, `SIPp: ${counted.successful} calls, 0 failed, ${((to - from) / 1000).toFixed(1)} s of outage; INVITE to ${shown.join('; ')}`);
+}
+
+/** Every call that SIPp made has all its events, once, in order; waits for them. @return how many ms the last one took to come */
+async function everythingArrives(name, sb, load, ms = 30000) {
+  const ids = load.ended();
+  const began = Date.now();
+  const wanted = ids.size * CALL.length;
+  // not on every event: there are many
+  await poll(() => sb.receiver.events().length >= wanted, ms, () => `of ${wanted} events ${sb.receiver.events().length} arrived`, 100);
+  const took = Date.now() - began;
+  const calls = assertNoGaps(sb.receiver.events());
+  const seen = new Map([...calls.values()].map((list) => [list[0].data.sip_call_id, list.map((e) => e.type)]));
+  assert.equal(seen.size, calls.size, 'one call_id for each Call-ID');
+  assert.deepEqual([...seen.keys()].sort(), [...ids].sort(), 'the calls that SIPp made');
+  for (const [id, types] of seen) assert.deepEqual(types, CALL, `events of ${id}`);
+  assert.equal(sb.receiver.counts().bad, 0, 'signatures, JSON');
+  say(name, `${sb.receiver.events().length} events of ${ids.size} calls, all there ${(took / 1000).toFixed(1)} s after the last call; ${sb.receiver.requests.length - wanted} delivered again`);
+}
+
+/** The journal's files hold every event of every call, without the spool. */
+async function onDisk(sb, load) {
+  await sb.down();
+  fs.rmSync(sb.spool, { recursive: true, force: true });
+  const r = await sb.signalbox('journal', 'count');
+  assert.equal(r.code, 0, r.out);
+  const n = load.ended().size;
+  for (const type of CALL) assert.match(r.out, new RegExp(`^ *${n} +${type}$`, 'm'), `the journal on disk of ${n} calls`);
+}
+
+const journal = (sb) => sb.rpc('callstate.journal');
+const healthy = (sb) => poll(async () => { const j = await journal(sb); return j.error === 'none' && j.alarm === 'none' && j.journal_lag === 0; }, 10000, 'the journal does not become well again', 100);
+
+test('outage_receiver_down', async () => {
+  const name = 'outage_receiver_down';
+  const s = seconds(6);
+  await signalbox({ name: 'down' }, async (sb) => {
+    const run = await through(sb, { seconds: s, begin: () => sb.receiver.close(), end: () => sb.receiver.open() });
+    callsUnaffected(name, run);
+    const missed = sb.receiver.events().filter((e) => e.received.at > run.from + 500 && e.received.at < run.to).length;
+    assert.equal(missed, 0, 'events that came while the receiver was down');
+    await everythingArrives(name, sb, run.load, 60000 + s * 2000);
+  });
+}, { seconds: 120 + seconds(6) * 4, alone: true });
+
+test('outage_journal_disk_frozen', async () => {
+  const name = 'outage_journal_disk_frozen';
+  const s = seconds(8);
+  await signalbox({ name: 'frozen', disk: 128 }, async (sb, disk) => {
+    let stuck, log;
+    const run = await through(sb, {
+      begin: () => disk.freeze(s + 30),
+      until: async () => { await sleep(s * 1000); stuck = await journal(sb); },
+      end: async () => { log = sb.log(); await disk.thaw(); },
+    });
+    assert.ok(stuck.journal_lag > RATE * (s - 1) * 1000, `the disk is not frozen: ${JSON.stringify(stuck)}`);
+    assert.match(stuck.alarm, /nothing was synced to .* for \d+ s/);
+    assert.match(log, /ERROR.*the journal in .* cannot be written/, 'said while it happens');
+    callsUnaffected(name, run);
+    const came = sb.receiver.events().filter((e) => e.received.at > run.from && e.received.at < run.to).length;
+    assert.ok(came > RATE * (s - 1) * CALL.length * 0.8, `webhooks wait for the disk: ${came} came in ${s} s`);
+    await everythingArrives(name, sb, run.load);
+    await healthy(sb);
+    await onDisk(sb, run.load);
+  });
+}, { seconds: 120 + seconds(8) * 2, alone: true });
+
+test('outage_receiver_down_and_journal_disk_frozen_at_once', async () => {
+  const name = 'outage_both_at_once';
+  const s = seconds(6);
+  await signalbox({ name: 'both', disk: 128 }, async (sb, disk) => {
+    const run = await through(sb, {
+      seconds: s,
+      begin: async () => { await sb.receiver.close(); await disk.freeze(s / 2); },
+      end: async () => { await disk.thaw(); await sb.receiver.open(); },
+    });
+    callsUnaffected(name, run);
+    await everythingArrives(name, sb, run.load, 60000 + s * 2000);
+    await healthy(sb);
+    await onDisk(sb, run.load);
+  });
+}, { seconds: 120 + seconds(6) * 4, alone: true });
+
+test('outage_journal_disk_full', async () => {
+  const name = 'outage_journal_disk_full';
+  await signalbox({ name: 'full', disk: 32, defines: { LOG_LEVEL: 1 } }, async (sb, disk) => {
+    let full;
+    const run = await through(sb, {
+      begin: async () => disk.fill(),
+      until: async () => {
+        full = await poll(async () => { const j = await journal(sb); return j.error !== 'none' && j; }, 10000, 'the full disk is not noticed');
+        await sleep(seconds(4) * 1000);
+      },
+      end: async () => disk.makeRoom(),
+    });
+    assert.match(full.error, /No space left/);
+    assert.match(full.alarm, /the journal in .* cannot be written: No space left.*events wait in the spool/);
+    assert.match(sb.log(), /ERROR.*the journal in .* cannot be written: No space left on device; calls go on/);
+    callsUnaffected(name, run);
+    await everythingArrives(name, sb, run.load);
+    await healthy(sb);
+    assert.match(sb.log(), /the journal in .* is written again/);
+    await onDisk(sb, run.load);
+  });
+}, { seconds: 120 + seconds(4) * 2, alone: true });
+
+test('outage_journal_disk_breaks_and_is_read_only', async () => {
+  const name = 'outage_journal_read_only';
+  await signalbox({ name: 'readonly', disk: 64 }, async (sb, disk) => {
+    const run = await through(sb, {
+      seconds: seconds(4),
+      begin: async () => disk.fail(),
+      end: async () => { assert.match((await journal(sb)).alarm, /cannot be written: Read-only file system.*events wait in the spool/); },
+    });
+    assert.match(sb.log(), /ERROR.*the journal in .* cannot be written: Read-only file system; calls go on/);
+    callsUnaffected(name, run);
+    await everythingArrives(name, sb, run.load);
+    // ext4 stays so until it is mounted again: the spool must keep what the disk lacks over a stop and a start
+    await sb.down();
+    await disk.repair();
+    await sb.up();
+    await healthy(sb);
+    await onDisk(sb, run.load);
+  });
+}, { seconds: 120 + seconds(4) * 2, alone: true });
+
+test('outage_spool_limit_reached_sheds_in_order_and_counts', async () => {
+  const name = 'outage_spool_limit';
+  const rate = 200;
+  await signalbox({ name: 'limit', disk: 64, defines: { SEGMENT_SIZE: 1, SPOOL_LIMIT: 2 } }, async (sb, disk) => {
+    const pids = JSON.stringify(await sb.rpc('core.psx'));
+    let detail, log;
+    const run = await through(sb, {
+      rate,
+      begin: () => disk.freeze(60),
+      until: async () => {
+        detail = await poll(async () => { const j = await journal(sb); return j.shed_detail > 0 && j; }, 30000, 'nothing is shed');
+        await poll(async () => (await journal(sb)).shed_keep > 2 * rate, 30000, 'the limit is not kept');
+      },
+      end: async () => { log = sb.log(); await disk.thaw(); },
+    });
+    const thawed = Date.now();
+    callsUnaffected(name, run);
+    assert.equal(JSON.stringify(await sb.rpc('core.psx')), pids, 'Kamailio has the processes that it had');
+    await healthy(sb);
+    const last = await sb.sipp({ scenario: fs.readFileSync(new URL('./sipp/steady_caller.xml', import.meta.url), 'utf8'), name: 'after', service: `one-${run.load.callee}`, args: ['-d', '100'] });
+    assert.ok(last.ok, last.errors);
+    const stats = await sb.rpc('callstate.stats');
+    await poll(() => sb.receiver.events().length >= stats.events_written, 15000, () => `of ${stats.events_written} events written ${sb.receiver.events().length} arrived`, 100);
+
+    const events = sb.receiver.events();
+    const calls = assertNoGaps(events);
+    const missing = (run.load.ended().size + 1) * CALL.length - events.length;
+    const shed = Object.fromEntries(Object.entries(await journal(sb)).filter(([k]) => k.startsWith('shed_')));
+    assert.ok(missing > 0 && missing <= stats.events_shed, `${missing} events are missing, ${stats.events_shed} records were shed`);
+    assert.equal(events.length, stats.events_written);
+    const complete = (list) => list.length === CALL.length;
+    const late = [...calls.values()].filter((l) => l[0].received.at > thawed + 1000);
+    assert.ok(late.length > 0 && late.every(complete), 'calls that began after the disk came back are whole');
+    assert.match(log, /ALERT.*the spool .* is \d+ % full/, 'said while it happens');
+    say(name, `${missing} of ${missing + events.length} events shed (records: ${JSON.stringify(shed)}; ringing first, at ${Math.round(detail.spool_bytes * 100 / detail.spool_limit)} %), no gap in any sequence`);
+  });
+}, { seconds: 150, alone: true });
+
+test('outage_journal_process_stopped', async () => {
+  const name = 'outage_journal_process_stopped';
+  const s = seconds(6);
+  await signalbox({ name: 'stopped' }, async (sb) => {
+    const pid = await sb.pidOf('callstate journal');
+    let stuck;
+    try {
+      const run = await through(sb, {
+        begin: async () => process.kill(pid, 'SIGSTOP'),
+        until: async () => { await sleep(s * 1000); stuck = await journal(sb); },
+        end: async () => process.kill(pid, 'SIGCONT'),
+      });
+      assert.match(stuck.alarm, /nothing was synced to .* for \d+ s/);
+      callsUnaffected(name, run);
+      await everythingArrives(name, sb, run.load);
+      await healthy(sb);
+      await onDisk(sb, run.load);
+    } finally {
+      try { process.kill(pid, 'SIGCONT'); } catch { /* it is gone */ }
+    }
+  });
+}, { seconds: 120 + seconds(6) * 2, alone: true });
