@@ -13,7 +13,8 @@ export V KSR_SRC KSR_BIN MODULE_DIR JOBS SAN ONLY KEEP DESTDIR PREFIX FUZZ_SECON
 Q := $(if $(filter-out 0,$(V)),,@)
 
 # One build at a time in one tree: two runs beside each other wait here.
-build = mkdir -p $(B) && flock $(B)/.lock $(MAKE) -f modules/build.mk --no-print-directory \
+build = mkdir -p $(B) && { flock -n $(B)/.lock true || echo '  waiting    for another build in this folder'; } && \
+	flock $(B)/.lock $(MAKE) -f modules/build.mk --no-print-directory \
 	$(if $(filter-out 0,$(V)),,-s) -k -j$(JOBS)
 
 .PHONY: all help deps headers demo test chaos unit fuzz bench install fmt clean distclean compat

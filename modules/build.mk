@@ -17,7 +17,7 @@ TOP := $(CURDIR)
 TREE := $(TOP)/build
 VARIANT ?= $(if $(SAN),san)
 B ?= $(TREE)$(if $(VARIANT),/$(VARIANT))
-say = @echo "  $(1)"
+say = @echo "  $(1)$(if $(VARIANT),  ($(VARIANT)))"
 
 # ---- what there is ----
 

@@ -33,6 +33,7 @@ struct cs_counters
 struct cs_shared
 {
 	struct cs_counters n;
+	_Atomic uint64_t stalled_since; /* monotonic µs: something is to be moved to the journal, and nothing moves; 0 = fine */
 	uint32_t max;  /* most calls at a time */
 	_Atomic uint32_t made;	/* records that exist; they are never given back */
 	uint32_t free; /* index + 1 of the first free record */

@@ -103,7 +103,7 @@ static bool append(struct cs_call *c, uint16_t type, const struct cs_attempt *a,
 
 void cs_emit(struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x)
 {
-	bool attempt_over = a && (a->flags & CS_A_DONE) && !cs_answered(c);
+	bool attempt_over = a && (a->flags & CS_A_DONE) && a->code >= 300;
 	unsigned n = attempt_over ? a->n : 0;
 
 	if(!sb_type_internal(type))

@@ -10,6 +10,7 @@
 #include "modules/tm/h_table.h"
 #include "modules/tm/uac.h"
 
+#define CSEQ_MAX 0x7fffffffu /* RFC 3261 8.1.1.5 */
 #define CSEQ_JUMP 1000u /* above whatever either side has used, PRACK and lost requests included */
 
 static str text(const struct cs_call *c, enum cs_text t)
@@ -51,11 +52,12 @@ static void on_bye_done(struct cell *t, int type, struct tmcb_params *ps)
 static int build(const struct cs_call *c, enum cs_by side, dlg_t *d)
 {
 	bool caller = side == CS_BY_CALLER;
+	uint32_t cseq = caller ? c->cseq_b : c->cseq_a;
 	str routes = text(c, caller ? CS_T_ROUTE_A : CS_T_ROUTE_B);
 	str sock = text(c, caller ? CS_T_SOCKET_A : CS_T_SOCKET_B);
 
 	memset(d, 0, sizeof(*d));
-	d->loc_seq.value = (caller ? c->cseq_b : c->cseq_a) + CSEQ_JUMP;
+	d->loc_seq.value = cseq > CSEQ_MAX - CSEQ_JUMP ? CSEQ_MAX - 1 : cseq + CSEQ_JUMP;
 	d->loc_seq.is_set = 1;
 	d->rem_target = text(c, caller ? CS_T_CONTACT_A : CS_T_CONTACT_B);
 	if(d->rem_target.len == 0)

@@ -102,6 +102,8 @@ static int keep_early(struct sip_msg *msg, const str *name, const str *value)
 	if(msg->first_line.type != SIP_REQUEST || msg->REQ_METHOD != METHOD_INVITE || cs_parse_dialog_headers(msg) < 0
 			|| get_to(msg)->tag_value.len)
 		return -ENOENT;
+	if(memchr(name->s, 0, (size_t)name->len) || (value->len && memchr(value->s, 0, (size_t)value->len)))
+		return -EINVAL;
 	if(!early_of(msg))
 		early.len = 0;
 	cs_call_clear(&scratch);

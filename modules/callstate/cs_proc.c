@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Our own processes: the spool's (collects what the workers wrote), the journal's (it may wait for a disk), the timer's. */
-#include "callstate.h"
+#include "cs_view.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,6 +13,7 @@
 #include "core/timer_proc.h"
 
 #define TICK_US 100000
+#define ALARM_US 1000000
 #define IDLE_PASSES 20 /* of 1 ms, before the collector sleeps and must be woken */
 #define IDLE_MS 1000
 #define GRACE_US 300000
@@ -72,22 +73,9 @@ static bool look(struct cs_call *c, uint64_t mono, uint64_t *ref)
 	return limit;
 }
 
-static void say_untracked(void)
-{
-	static uint64_t said, next;
-	uint64_t now = cs_mono(), n = cs_sh->n.untracked;
-
-	if(n == said || now < next)
-		return;
-	LM_ERR("%llu calls went on without a trail: calls_max is %u, or shared memory is used up (callstate.stats, core.shmmem); "
-		   "raise calls_max or start with a larger -m\n",
-			(unsigned long long)(n - said), cs_sh->max);
-	said = n;
-	next = now + 10000000;
-}
-
 static void on_tick(unsigned int ticks, void *param)
 {
+	static uint64_t next_alarm;
 	uint64_t mono = cs_mono(), ref = 0;
 	uint32_t made = cs_sh->made;
 	int64_t setup = 0;
@@ -105,36 +93,10 @@ static void on_tick(unsigned int ticks, void *param)
 	}
 	cs_sh->n.restored_setup = setup;
 	cs_loser_tick(mono);
-	say_untracked();
-}
-
-static void say(int64_t err)
-{
-	static int64_t said;
-
-	if(err == said)
-		return;
-	if(err)
-		LM_ERR("the journal in %s cannot be written: %s; calls go on, events wait in the spool %s\n",
-				cs_log.cfg.journal_dir, strerror((int)-err), cs_log.cfg.spool_dir);
-	else
-		LM_NOTICE("the journal in %s is written again\n", cs_log.cfg.journal_dir);
-	said = err;
-}
-
-static void say_full(void)
-{
-	static bool said;
-	uint64_t used = cs_sh->log.spool_bytes, limit = cs_log.cfg.spool_limit;
-	bool full = limit && used > limit / 4 * 3;
-
-	if(full && !said)
-		LM_ALERT("the spool %s is %llu %% full: from 85 %% on details of calls are not written, from 95 %% ringing, "
-				 "at the limit nothing is; calls go on\n",
-				cs_log.cfg.spool_dir, (unsigned long long)(used * 100 / limit));
-	else if(!full && said)
-		LM_NOTICE("the spool %s has room again\n", cs_log.cfg.spool_dir);
-	said = full;
+	if(mono >= next_alarm) {
+		cs_alarm_tick(mono);
+		next_alarm = mono + ALARM_US;
+	}
 }
 
 static void collect_for_ever(struct sb_collector *c)
@@ -181,10 +143,7 @@ static void move_for_ever(struct sb_mover *m)
 	uint64_t next = cs_mono() + (uint64_t)cs_params.checkpoint_s * 1000000;
 
 	while(!stop) {
-		int64_t n = sb_mover_step(m, cs_now());
-
-		say(n < 0 ? n : 0);
-		say_full();
+		sb_mover_step(m, cs_now());
 		cfg_update();
 		if(cs_mono() >= next) {
 			int err = cs_checkpoint();

@@ -200,6 +200,9 @@ int cs_restore(void)
 		calls++;
 		setup += cs_in_setup(c);
 	}
+	if(cs_sh->n.untracked)
+		LM_ERR("%llu open calls of the log found no room: calls_max is %u, or shared memory is too small (-m)\n",
+				(unsigned long long)cs_sh->n.untracked, cs_sh->max);
 	cs_sh->n.restored = calls;
 	cs_sh->n.restored_setup = setup;
 	if(calls)

@@ -326,7 +326,6 @@ static void rpc_journal(rpc_t *rpc, void *ctx)
 {
 	struct view w = {.rpc = rpc};
 	struct sb_log_shared *l = &cs_sh->log;
-	uint64_t now = cs_now();
 	char alarm[768];
 
 	w.rc = rpc->add(ctx, "{", &w.h);
@@ -350,7 +349,7 @@ static void rpc_journal(rpc_t *rpc, void *ctx)
 	add_int(&w, "damaged", (int64_t)l->damaged);
 	add_int(&w, "dropped_segments", (int64_t)l->dropped_segments);
 	add_line(&w, "error", l->journal_errno != 0 ? strerror((int)llabs(l->journal_errno)) : "none");
-	add_line(&w, "alarm", cs_journal_alarm(alarm, sizeof(alarm), now) ? alarm : "none");
+	add_line(&w, "alarm", cs_journal_alarm(alarm, sizeof(alarm), cs_mono()) ? alarm : "none");
 	add_sinks(&w);
 	if(w.rc < 0)
 		too_much(rpc, ctx);

@@ -4,7 +4,6 @@
 
 #include "core/counters.h"
 
-#define SYNC_LATE_US 5000000ull
 
 /** cs_sh->n.active counts records in use; a call that is over keeps its record for some seconds more. */
 static void count_open(counter_val_t *setup, counter_val_t *answered)
@@ -102,44 +101,4 @@ void cs_stats_each(void (*each)(const char *name, int64_t value, void *arg), voi
 {
 	for(const stat_export_t *s = stats; s->name != NULL; s++)
 		each(s->name, ((stat_function)s->stat_pointer)(), arg);
-}
-
-/** Name of the sink that reads the oldest segment. */
-static const char *slowest_sink(void)
-{
-	struct sb_log_shared *l = &cs_sh->log;
-	uint32_t slow = 0, sinks = l->sinks;
-
-	for(uint32_t i = 1; i < sinks && i < SB_LOG_SINKS; i++)
-		slow = l->sink_segment[i] < l->sink_segment[slow] ? i : slow;
-	return sinks == 0 ? "none" : l->sink_name[slow];
-}
-
-static unsigned percent(uint64_t part, uint64_t whole)
-{
-	return whole == 0 ? 0 : (unsigned)(part * 100 / whole);
-}
-
-bool cs_journal_alarm(char *text, size_t size, uint64_t now)
-{
-	struct sb_log_shared *l = &cs_sh->log;
-	const struct sb_log_cfg *cfg = &cs_log.cfg;
-	uint64_t synced = l->last_sync_us, lag = cs_journal_lag();
-	unsigned spool = percent(l->spool_bytes, cfg->spool_limit), journal = percent(l->journal_bytes, cfg->journal_limit);
-	int error = (int)llabs(l->journal_errno);
-
-	text[0] = '\0';
-	if(error != 0)
-		snprintf(text, size, "the journal in %s cannot be written: %s; events wait in the spool, %u %% full",
-				cfg->journal_dir, strerror(error), spool);
-	else if(spool >= 75)
-		snprintf(text, size, "the spool in %s is %u %% full; see whether the disk of %s keeps up", cfg->spool_dir,
-				spool, cfg->journal_dir);
-	else if(lag > 0 && synced != 0 && now > synced + SYNC_LATE_US)
-		snprintf(text, size, "nothing was synced to %s for %llu s; see whether its disk stalls", cfg->journal_dir,
-				(unsigned long long)((now - synced) / 1000000));
-	else if(journal >= 80)
-		snprintf(text, size, "the journal in %s is %u %% full; the sink that is furthest behind is %s",
-				cfg->journal_dir, journal, slowest_sink());
-	return text[0] != '\0';
 }

@@ -250,10 +250,20 @@ static enum cs_by sender(const struct cs_call *c, const str *from_tag, const str
 	return CS_BY_UNKNOWN;
 }
 
+/* How sure it is that a record is the one: an exact pair of tags, then one still in set-up, then one that is over. */
+static int fit(const struct cs_call *c, enum cs_by who, const str *from_tag, const str *to_tag)
+{
+	const str *callee = who == CS_BY_CALLER ? to_tag : from_tag;
+
+	if(callee->len && c->text[CS_T_TO_TAG].len && is(c, CS_T_TO_TAG, callee))
+		return cs_over(c) ? 3 : 4;
+	return cs_over(c) ? 1 : 2;
+}
+
 struct cs_call *cs_of_msg(struct sip_msg *msg, enum cs_by *by)
 {
-	struct cs_call *over = NULL;
-	enum cs_by over_by = CS_BY_UNKNOWN;
+	struct cs_call *best = NULL;
+	int best_fit = 0;
 	str from_tag, to_tag;
 	uint64_t hash;
 
@@ -261,30 +271,25 @@ struct cs_call *cs_of_msg(struct sip_msg *msg, enum cs_by *by)
 		return NULL;
 	from_tag = get_from(msg)->tag_value;
 	to_tag = get_to(msg)->tag_value;
-	hash = cs_hash(msg->callid->body.s, msg->callid->body.len);
+	hash = cs_hash(msg->callid->body.s, (size_t)msg->callid->body.len);
 	cs_lock(hash);
 	for(uint32_t i = cs_sh->head[bucket(hash)]; i; i = cs_at(i - 1)->next) {
 		struct cs_call *c = cs_at(i - 1);
 		enum cs_by who;
+		int f;
 
 		if(c->hash != hash || !is(c, CS_T_SIP_CALL_ID, &msg->callid->body))
 			continue;
 		who = sender(c, &from_tag, &to_tag);
-		if(who == CS_BY_UNKNOWN)
+		f = who == CS_BY_UNKNOWN ? 0 : fit(c, who, &from_tag, &to_tag);
+		if(f <= best_fit)
 			continue;
-		if(!cs_over(c)) {
-			over = c;
-			over_by = who;
-			break;
-		}
-		if(over == NULL) {
-			over = c;
-			over_by = who;
-		}
+		best = c;
+		best_fit = f;
+		if(by)
+			*by = who;
 	}
-	if(over == NULL)
+	if(best == NULL)
 		cs_unlock(hash);
-	else if(by)
-		*by = over_by;
-	return over;
+	return best;
 }

@@ -60,9 +60,10 @@ progress() {
 		END {printf "\r\033[K"}'
 }
 
+# Two runs beside each other on one machine: apt's own locks are not all waited for.
 apt() {
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 PATH="$PATH:/usr/sbin:/sbin" \
-		apt-get -q -y -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@" 3>&1 >>"$log" 2>&1 | progress
+	"${sudo[@]}" flock -w 900 /var/lib/apt env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 PATH="$PATH:/usr/sbin:/sbin" \
+		apt-get -q -y -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" 3>&1 >>"$log" 2>&1 | progress
 }
 
 failed() {

@@ -118,7 +118,7 @@ test('outage_journal_disk_frozen', async () => {
       end: async () => { log = sb.log(); await disk.thaw(); },
     });
     assert.ok(stuck.journal_lag > RATE * (s - 1) * 1000, `the disk is not frozen: ${JSON.stringify(stuck)}`);
-    assert.match(stuck.alarm, /nothing was synced to .* for \d+ s/);
+    assert.match(stuck.alarm, /nothing was synced for \d+ s/);
     assert.match(log, /ERROR.*the journal in .* cannot be written/, 'said while it happens');
     callsUnaffected(name, run);
     const came = sb.receiver.events().filter((e) => e.received.at > run.from && e.received.at < run.to).length;
@@ -238,7 +238,7 @@ test('outage_journal_process_stopped', async () => {
         until: async () => { await sleep(s * 1000); stuck = await journal(sb); },
         end: async () => process.kill(pid, 'SIGCONT'),
       });
-      assert.match(stuck.alarm, /nothing was synced to .* for \d+ s/);
+      assert.match(stuck.alarm, /nothing was synced for \d+ s/);
       callsUnaffected(name, run);
       await everythingArrives(name, sb, run.load);
       await healthy(sb);

@@ -85,14 +85,18 @@ function options(port, until) {
   });
 }
 
-/** Run directories of an hour ago and more, of processes that are gone. */
+const spoolOf = (run) => `/dev/shm/signalbox-${os.userInfo().uid}-${run}`;
+
+/** Run directories of an hour ago and more, of processes that are gone; with the spool, if the run was killed and left it. */
 function removeOldRuns() {
   const runsDir = path.join(BUILD, 'run');
   for (const f of fs.existsSync(runsDir) ? fs.readdirSync(runsDir) : []) {
     const dir = path.join(runsDir, f);
     const pid = f.match(/-(\d+)-\d+$/)?.[1];
     try {
-      if (pid && !fs.existsSync(`/proc/${pid}`) && Date.now() - fs.statSync(dir).mtimeMs > 3600000) fs.rmSync(dir, { recursive: true, force: true });
+      if (!pid || fs.existsSync(`/proc/${pid}`) || Date.now() - fs.statSync(dir).mtimeMs < 3600000) continue;
+      fs.rmSync(spoolOf(f), { recursive: true, force: true });
+      fs.rmSync(dir, { recursive: true, force: true });
     } catch { /* another run was faster */ }
   }
 }
@@ -111,7 +115,7 @@ export class Harness {
     fs.rmSync(this.dir, { recursive: true, force: true });
     this.routing = path.join(this.dir, 'routing');
     this.data = path.join(this.dir, 'data');
-    this.spool = `/dev/shm/signalbox-${os.userInfo().uid}-${this.name}-${process.pid}-${runs}`;
+    this.spool = spoolOf(path.basename(this.dir));
     this.journal = path.join(this.data, 'journal');
     this.hooks = path.join(this.data, 'hooks');
     this.db = path.join(this.data, 'signalbox.db');
