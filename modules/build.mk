@@ -17,7 +17,7 @@ TOP := $(CURDIR)
 TREE := $(TOP)/build
 VARIANT ?= $(if $(SAN),san)
 B ?= $(TREE)$(if $(VARIANT),/$(VARIANT))
-say = @echo "  $(1)$(if $(VARIANT),  ($(VARIANT)))"
+say = @echo "  $(1)"
 
 # ---- what there is ----
 
@@ -79,7 +79,7 @@ libs: $(LIBS_ALL)
 # $(eval $(call library,file,objects))
 define library
 $(1): $(2)
-	$$(call say,library    $$(@F))
+	$$(call say,library    $$(@F)$(if $(VARIANT), ($(VARIANT))))
 	mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach m,$(CORES),$(eval $(call library,$(call core_lib,$(m)),$(call objects,modules/$(m)/core/*.c))))

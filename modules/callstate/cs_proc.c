@@ -14,7 +14,8 @@
 
 #define TICK_US 100000
 #define ALARM_US 1000000
-#define IDLE_PASSES 20 /* of 1 ms, before the collector sleeps and must be woken */
+#define PASS_MS 2
+#define IDLE_PASSES 10 /* without a record, before the collector sleeps and must be woken */
 #define IDLE_MS 1000
 #define GRACE_US 300000
 
@@ -115,7 +116,7 @@ static void collect_for_ever(struct sb_collector *c)
 		if(idle > IDLE_PASSES)
 			sb_collector_wait(c, IDLE_MS);
 		else
-			poll(NULL, 0, 1);
+			poll(NULL, 0, PASS_MS);
 	}
 	sb_collector_pass(c);
 }

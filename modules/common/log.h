@@ -108,6 +108,7 @@ struct sb_log_shared
 	_Atomic uint32_t waiting;
 	/* the same for the collector and collect_fd */
 	_Atomic uint32_t collector_waiting;
+	_Atomic uint32_t rings; /* raised with each ring that is entered */
 	struct sb_slot slot[SB_LOG_WRITERS];
 };
 

@@ -31,6 +31,7 @@ static int ring_enter(struct sb_log *log)
 		return rc;
 	}
 	atomic_store(&log->sh->slot[log->writer].ring, 1);
+	atomic_fetch_add(&log->sh->rings, 1);
 	return 0;
 }
 

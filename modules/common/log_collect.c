@@ -29,6 +29,7 @@ struct sb_collector
 	struct sb_log *log;
 	struct source *source;
 	unsigned count;
+	uint32_t rings_seen;
 	bool known[SB_LOG_WRITERS];
 	size_t batch_len;
 	uint64_t batch_records;
@@ -55,6 +56,10 @@ static int source_add(struct sb_collector *c, unsigned writer)
 
 static int sources_new(struct sb_collector *c)
 {
+	uint32_t rings = atomic_load(&c->log->sh->rings);
+
+	if(rings == c->rings_seen)
+		return 0;
 	for(unsigned i = 0; i < SB_LOG_WRITERS; i++) {
 		if(c->known[i] || atomic_load_explicit(&c->log->sh->slot[i].ring, memory_order_acquire) == 0)
 			continue;
@@ -62,6 +67,7 @@ static int sources_new(struct sb_collector *c)
 		if(rc != 0)
 			return rc;
 	}
+	c->rings_seen = rings;
 	return 0;
 }
 

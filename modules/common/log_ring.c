@@ -21,10 +21,30 @@ static bool size_valid(uint64_t size)
 	return size >= 2ull * SB_LOG_MAX_RECORD && (size & (size - 1)) == 0 && size <= 1ull << 30;
 }
 
+/* @return 0 and the ring's size, -ENOENT (empty, or its maker was killed before the header), -EBADMSG, or -errno */
+static int check(int fd, uint64_t *size)
+{
+	struct sb_ring_hdr hdr;
+	struct stat st;
+
+	if(fstat(fd, &st) != 0)
+		return -errno;
+	ssize_t n = pread(fd, &hdr, sizeof(hdr), 0);
+	if(st.st_size == 0 || (n == sizeof(hdr) && hdr.magic == 0))
+		return -ENOENT;
+	if(n != sizeof(hdr) || hdr.magic != RING_MAGIC || !size_valid(hdr.size)
+			|| (uint64_t)st.st_size != SB_RING_PAGE + hdr.size)
+		return -EBADMSG;
+	*size = hdr.size;
+	return 0;
+}
+
 static int make(int fd, uint64_t size)
 {
 	struct sb_ring_hdr hdr = {.magic = RING_MAGIC, .size = size};
 
+	if(ftruncate(fd, 0) != 0)
+		return -errno;
 	/* all of it now: a page that tmpfs could not give later would be a SIGBUS in a SIP worker */
 	int rc = posix_fallocate(fd, 0, (off_t)(SB_RING_PAGE + size));
 	if(rc != 0) {
@@ -32,25 +52,6 @@ static int make(int fd, uint64_t size)
 		return -rc;
 	}
 	return pwrite(fd, &hdr, sizeof(hdr), 0) == sizeof(hdr) ? 0 : -EIO;
-}
-
-/* @return the ring's size, or -errno */
-static int64_t check(int fd, uint64_t size)
-{
-	struct sb_ring_hdr hdr;
-	struct stat st;
-
-	if(fstat(fd, &st) != 0)
-		return -errno;
-	if(st.st_size == 0 && size != 0) {
-		int rc = make(fd, size);
-		return rc == 0 ? (int64_t)size : rc;
-	}
-	if(pread(fd, &hdr, sizeof(hdr), 0) != sizeof(hdr) || hdr.magic != RING_MAGIC || !size_valid(hdr.size))
-		return -EBADMSG;
-	if((uint64_t)st.st_size != SB_RING_PAGE + hdr.size || (size != 0 && hdr.size != size))
-		return -EBADMSG;
-	return (int64_t)hdr.size;
 }
 
 static int map(struct sb_ring *r, int fd, uint64_t size)
@@ -75,6 +76,7 @@ static int map(struct sb_ring *r, int fd, uint64_t size)
 int sb_ring_open(struct sb_ring *r, const char *spool_dir, unsigned writer, uint64_t size)
 {
 	char path[SB_LOG_FILE];
+	uint64_t found = size;
 
 	memset(r, 0, sizeof(*r));
 	if(size != 0 && !size_valid(size))
@@ -83,11 +85,19 @@ int sb_ring_open(struct sb_ring *r, const char *spool_dir, unsigned writer, uint
 	int fd = open(path, O_RDWR | O_CLOEXEC | (size != 0 ? O_CREAT : 0), SB_LOG_MODE);
 	if(fd < 0)
 		return -errno;
-	int64_t rc = check(fd, size);
-	if(rc >= 0)
-		rc = map(r, fd, (uint64_t)rc);
+	int rc = check(fd, &found);
+	if(rc == -ENOENT && size != 0)
+		rc = make(fd, size);
+	if(rc == 0 && size != 0 && found != size)
+		rc = -EBADMSG;
+	if(rc == 0)
+		rc = map(r, fd, found);
 	close(fd);
-	return (int)rc;
+	if(rc == 0 && sb_ring_used(r) > r->size) {
+		sb_ring_close(r);
+		rc = -EBADMSG;
+	}
+	return rc;
 }
 
 void sb_ring_close(struct sb_ring *r)
@@ -103,6 +113,15 @@ int sb_ring_remove(const char *spool_dir, unsigned writer)
 
 	sb_path_ring(path, spool_dir, writer);
 	return unlink(path) == 0 ? 0 : -errno;
+}
+
+int sb_ring_aside(const char *spool_dir, unsigned writer)
+{
+	char path[SB_LOG_FILE], aside[SB_LOG_FILE + 8];
+
+	sb_path_ring(path, spool_dir, writer);
+	snprintf(aside, sizeof(aside), "%s.aside", path);
+	return rename(path, aside) == 0 ? 0 : -errno;
 }
 
 uint64_t sb_ring_used(const struct sb_ring *r)
@@ -123,19 +142,4 @@ void sb_ring_publish(struct sb_ring *r, size_t len)
 	uint64_t head = atomic_load_explicit(&r->hdr->head, memory_order_relaxed);
 
 	atomic_store_explicit(&r->hdr->head, head + len, memory_order_release);
-}
-
-size_t sb_ring_record(const struct sb_ring *r, uint64_t at, uint64_t head, const uint8_t **rec)
-{
-	struct sb_rec_hdr hdr;
-	const uint8_t *p = r->data + (at & (r->size - 1));
-	uint64_t left = head - at;
-
-	if(left < SB_LOG_HDR || left > r->size)
-		return 0;
-	memcpy(&hdr, p, sizeof(hdr));
-	if(hdr.magic != SB_LOG_MAGIC || hdr.len > SB_LOG_MAX_RECORD - SB_LOG_HDR || SB_LOG_HDR + hdr.len > left)
-		return 0;
-	*rec = p;
-	return SB_LOG_HDR + hdr.len;
 }

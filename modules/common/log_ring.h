@@ -11,7 +11,7 @@
 
 #include "log_parts.h"
 
-#define SB_RING_PAGE 4096u
+#define SB_RING_PAGE 65536u /* the header; a whole number of pages on every machine, since the data is mapped by itself */
 
 struct sb_ring_hdr
 {
@@ -31,25 +31,20 @@ struct sb_ring
  * Opens a writer's ring, or makes it.
  *
  * @param size bytes, a power of two of at least 2 × SB_LOG_MAX_RECORD; 0 takes what the file says and makes none
- * @return 0, -ENOENT (size 0 and no file), -EBADMSG (not a ring, or of another size), or -errno
+ * @return 0, -ENOENT (size 0 and no file, or one whose maker was killed before it was a ring), -EBADMSG (not a ring, of
+ * another size, or head and tail cannot be), or -errno
  */
 int sb_ring_open(struct sb_ring *r, const char *spool_dir, unsigned writer, uint64_t size);
 void sb_ring_close(struct sb_ring *r);
 int sb_ring_remove(const char *spool_dir, unsigned writer);
+/** Keeps the file as ring-<writer>.aside. */
+int sb_ring_aside(const char *spool_dir, unsigned writer);
 
 /** Room for len bytes at the head, in one piece, or NULL. */
 uint8_t *sb_ring_room(const struct sb_ring *r, size_t len);
 /** What was put into the room is a record now. */
 void sb_ring_publish(struct sb_ring *r, size_t len);
 uint64_t sb_ring_used(const struct sb_ring *r);
-
-/**
- * The record at a position.
- * @param at   bytes since the ring was made, tail ≤ at < head
- * @param head as read before
- * @return its length and its place, or 0: these are not a record's bytes
- */
-size_t sb_ring_record(const struct sb_ring *r, uint64_t at, uint64_t head, const uint8_t **rec);
 
 /** dir/ring-<writer>. @param out SB_LOG_FILE bytes */
 void sb_path_ring(char *out, const char *dir, unsigned writer);

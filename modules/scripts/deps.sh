@@ -60,10 +60,13 @@ progress() {
 		END {printf "\r\033[K"}'
 }
 
-# Two runs beside each other on one machine: apt's own locks are not all waited for.
+# sudo closes every descriptor above 2, so apt's progress (3) is opened behind it. Two runs beside each other on one
+# machine take turns: apt does not wait for all of its own locks.
 apt() {
-	"${sudo[@]}" flock -w 900 /var/lib/apt env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 PATH="$PATH:/usr/sbin:/sbin" \
-		apt-get -q -y -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" 3>&1 >>"$log" 2>&1 | progress
+	# shellcheck disable=SC2016
+	"${sudo[@]}" bash -c 'exec 3>&1 >>"$0" 2>&1
+		DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 PATH=$PATH:/usr/sbin:/sbin exec flock -w 900 /var/lib/apt apt-get "$@"' \
+		"$log" -q -y -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" | progress
 }
 
 failed() {

@@ -11,7 +11,7 @@ import { Sipp } from '../lib/sipp.mjs';
 const HERE = path.join(ROOT, 'tests', 'bench');
 const FLAGS = { none: [], callstate: ['WITH_CALLSTATE'], dialog: ['WITH_DIALOG'] };
 /** What waits for the disk or for a network, and so is no SIP worker. */
-const DELIVERY = /journal|callhook|delivery/i;
+const DELIVERY = /spool|journal|callhook|delivery/i;
 /** What serves neither SIP nor its timers: the first process and those of the RPC by which we look. */
 const OTHER = /attendant|JSONRPC/i;
 

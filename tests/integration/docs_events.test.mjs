@@ -9,7 +9,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT, need } from '../lib/paths.mjs';
 import { schemaErrors } from '../lib/schemas.mjs';
-import { test } from '../lib/test.mjs';
+import { test, Skip } from '../lib/test.mjs';
 
 const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
 const DOC = read('docs/events.md');
@@ -83,7 +83,7 @@ test('the_snippet_for_python_accepts_the_right_signature_only', () => {
   const { headers, body } = signed(SECRET);
   const code = `${block('python')}\nimport json, sys\nc = json.load(sys.stdin)\nb = c["body"].encode()\n`
     + 'print(verify(c["secret"], c["headers"], b), verify(c["secret"], c["headers"], b + b" "))\n';
-  if (!process.env.PATH.split(':').some((d) => fs.existsSync(path.join(d, 'python3')))) return; // not among the packages we ask for
+  if (!process.env.PATH.split(':').some((d) => fs.existsSync(path.join(d, 'python3')))) throw new Skip('there is no python3 here');
   const out = execFileSync('python3', ['-c', code], { input: JSON.stringify({ secret: SECRET, headers, body }), encoding: 'utf8' });
   assert.equal(out.trim(), 'True False');
 });

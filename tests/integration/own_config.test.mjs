@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The lines of docs/add-to-my-kamailio.md and README.md, as they stand there, in Debian's untouched kamailio.cfg: it starts, a
-// phone registers, a call is placed, its events arrive. Only folders are other ones, by modparam lines behind.
+// What docs/add-to-my-kamailio.md and README.md tell the reader to do, done: their lines as they stand there go into Debian's
+// untouched kamailio.cfg; it starts, a phone registers, a call is placed, its events arrive. Only folders are other ones, by
+// modparam lines behind. The receiver of README.md is started, and gets webhooks with good and bad signatures.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { BUILD, ROOT } from '../lib/paths.mjs';
+import { BUILD, ROOT, need } from '../lib/paths.mjs';
 import { Ports } from '../lib/ports.mjs';
 import { Proc, onExit, poll, run } from '../lib/proc.mjs';
 import { Skip, assertEvents, test } from '../lib/test.mjs';
@@ -54,7 +55,7 @@ async function modules() {
 
 /** A Kamailio with this configuration on loopback, and a receiver. @param o.beside lines [module part, request part] of a module beside */
 async function own(config, o = {}) {
-  const x = { dir: path.join(BUILD, 'run', `own-${process.pid}-${o.name}`), spool: fs.mkdtempSync('/dev/shm/signalbox-own-'), sockets: fs.mkdtempSync(path.join(os.tmpdir(), 'sb-')) };
+  const x = { dir: path.join(BUILD, 'run', `own-${o.name}-${process.pid}-1`), spool: fs.mkdtempSync('/dev/shm/signalbox-own-'), sockets: fs.mkdtempSync(path.join(os.tmpdir(), 'sb-')) };
   x.forget = onExit(() => { for (const d of [x.spool, x.sockets]) fs.rmSync(d, { recursive: true, force: true }); });
   const data = path.join(x.dir, 'data');
   fs.rmSync(x.dir, { recursive: true, force: true });
@@ -123,6 +124,15 @@ async function call(x, caller, callee, during = async () => {}) {
   return c.id;
 }
 
+/** What the script answers without a transaction is seen as well: this is what callstate_start() in the script is for. */
+async function refusedByTheScript(x, caller) {
+  const c = Object.assign(caller.call('nobody'), { uri: `sip:127.0.0.1:${x.port}` }).invite();
+  c.nack(await c.reply(484));
+  await x.receiver.until((e) => e.some((v) => v.type === 'call.cdr'), { call: c.id, what: 'call.cdr of the call without a number' });
+  const [, failed] = assertEvents(x.receiver, c.id, ['call.initiated', 'call.failed', 'call.cdr']);
+  assert.equal(failed.data.hangup.sip_code, 484);
+}
+
 async function tried(config, name, during) {
   const x = await own(config, { name });
   const peers = [];
@@ -131,7 +141,8 @@ async function tried(config, name, during) {
     await registered(x, peers[1]);
     const id = await call(x, ...peers, (c) => during?.(x, c));
     const events = assertEvents(x.receiver, id, ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr']);
-    assert.equal(events[0].data.attempts_total, 0, 'callstate_start() came too late: the call began with its first attempt');
+    assert.equal(events[0].data.request_uri, `sip:bob@127.0.0.1:${x.port}`);
+    await refusedByTheScript(x, peers[0]);
     const why = await x.signalbox('why', id);
     assert.match(why.stdout, /^cause: normal: answered by 127\.0\.0\.3:\d+, caller hung up/m, why.out);
     assert.doesNotMatch(fs.readFileSync(x.log, 'utf8'), /(ERROR|CRITICAL|BUG): .*(callstate|callhook)/);
@@ -153,4 +164,32 @@ test('own_config_the_dialog_module_may_be_loaded_beside', async () => {
   let seen;
   await tried(config, 'dialog', async (x, c) => { seen = (await poll(async () => (await x.kamcmd('dlg.list')).out.includes(c.id), 3000, 'dialog does not know of the call')); });
   assert.ok(seen);
+});
+
+test('own_config_the_receiver_of_the_front_page_takes_good_signatures_only', async () => {
+  const [, code] = read('README.md').match(/^```js\n(.*?)^```$/ms) ?? [];
+  assert.ok(code, 'README.md has no ```js block');
+  const dir = path.join(BUILD, 'run', `readme-${process.pid}-1`);
+  fs.mkdirSync(dir, { recursive: true });
+  fs.rmSync(path.join(dir, 'node_modules'), { force: true });
+  fs.symlinkSync(path.join(BUILD, 'node', 'node_modules'), path.join(dir, 'node_modules'));
+  fs.writeFileSync(path.join(dir, 'receiver.mjs'), code);
+  const ports = await Ports.take();
+  const port = await ports.next();
+  const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+  const receiver = new Proc('node', ['receiver.mjs'], { log: path.join(dir, 'log'), cwd: dir, env: { ...process.env, SECRET: secret, PORT: String(port) } });
+  const post = (body, at, signed = body) => fetch(`http://127.0.0.1:${port}/`, {
+    method: 'POST', body,
+    headers: { 'webhook-id': 'a-1-2', 'webhook-timestamp': String(Math.floor(at / 1000)), 'webhook-signature': new (need('svix').Webhook)(secret).sign('a-1-2', new Date(at), signed) },
+  }).then((r) => r.status, () => 0);
+  try {
+    const body = JSON.stringify({ type: 'call.ended', timestamp: new Date().toISOString(), data: { call_id: 'x', sequence: 4, state: 'disconnected' } });
+    await poll(async () => (await post(body, Date.now())) === 204, 5000, () => `the receiver does not take a good webhook:\n${receiver.tail()}`);
+    assert.equal(await post(body, Date.now(), `${body} `), 401, 'a body that was not signed');
+    assert.equal(await post(body, Date.now() - 3600000), 401, 'an old timestamp');
+    assert.match(receiver.tail(), /^x 4 call\.ended disconnected$/m);
+  } finally {
+    await receiver.stop();
+    ports.close();
+  }
 });

@@ -161,6 +161,7 @@ static inline void fixture_write(const char *dir, uint64_t segment, const void *
 	char path[SB_LOG_FILE];
 
 	sb_path_segment(path, dir, segment);
+	(void)!chmod(path, 0640); /* a complete segment is read-only */
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0640);
 	assert_true(fd >= 0);
 	assert_int_equal(len, write(fd, data, len));

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # run.sh DIR [RESULTS]: runs the cmocka programs in DIR; ONLY=name,… some of them. One line a program, the
-# whole output of one that fails. Appends "pass NAME" or "fail NAME" for each test to RESULTS.
+# whole output of one that fails. Appends "pass NAME", "fail NAME" or "skip NAME: why" for each test to RESULTS.
 set -u
 
 dir=$1
@@ -29,11 +29,13 @@ for source in test_*.c; do
 	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=5 "${UNIT_SECONDS:-120}" "$dir/$name" >"$out" 2>&1
 	status=$?
 	passed=$(grep -c '^ok ' "$out")
-	bad=$(grep -c '^not ok ' "$out")
+	skipped=$(grep -c '^not ok [0-9]* # SKIP ' "$out")
+	bad=$(($(grep -c '^not ok ' "$out") - skipped))
 	planned=$(sed -n 's/^1\.\.//p' "$out" | awk '{n += $1} END {print n + 0}')
 	while IFS= read -r line; do
 		case $line in
 		"ok "*) record "pass unit $name: ${line#* - }" ;;
+		*"# SKIP "*) record "skip unit $name: ${line#*# SKIP }: needs root (or mounts are not allowed here)" ;;
 		*) record "fail unit $name: ${line#* - }" ;;
 		esac
 	done < <(grep -E '^(not )?ok ' "$out")
@@ -41,14 +43,16 @@ for source in test_*.c; do
 	[ "$status" = 0 ] || why="exit status $status"
 	[ "$status" != 124 ] || why="stopped after ${UNIT_SECONDS:-120} s"
 	[ "$status" -le 128 ] || why="killed by signal $((status - 128))"
-	[ "$planned" = $((passed + bad)) ] && [ "$planned" != 0 ] || why="ran $((passed + bad)) of $planned tests${why:+, $why}"
+	[ "$planned" = $((passed + bad + skipped)) ] && [ "$planned" != 0 ] || why="ran $((passed + bad + skipped)) of $planned tests${why:+, $why}"
 	if [ -n "$why" ]; then
 		printf '  FAIL %-28s %s passed, %s failed: %s\n' "$name" "$passed" "$bad" "$why"
 		sed 's/^/       /' "$out"
 		[ "$bad" != 0 ] || record "fail unit $name: $why"
 		failed=1
 	else
-		printf '  ok   %-28s %s\n' "$name" "$passed"
+		skips=
+		[ "$skipped" = 0 ] || skips=", $skipped skipped"
+		printf '  ok   %-28s %s\n' "$name" "$passed$skips"
 	fi
 done
 exit $failed
