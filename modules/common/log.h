@@ -42,7 +42,7 @@ struct sb_rec_hdr
 /** Where a record begins. Ordered first by segment, then by offset. Valid in spool and journal alike. */
 struct sb_pos
 {
-	uint64_t segment; /* rising, not dense: a start begins at (epoch << 32) + 1; 0 = before everything */
+	uint64_t segment; /* rising, not dense: a start begins at (epoch << 32) + 1, behind what it found in rings; 0 = before everything */
 	uint64_t offset;  /* bytes from the start of the segment */
 };
 
@@ -108,6 +108,7 @@ struct sb_log_shared
 	_Atomic uint32_t waiting;
 	/* the same for the collector and collect_fd */
 	_Atomic uint32_t collector_waiting;
+	_Atomic uint64_t ring_damaged; /* what of `damaged` was met in rings: places, and files that are no ring */
 	_Atomic uint32_t rings; /* raised with each ring that is entered */
 	struct sb_slot slot[SB_LOG_WRITERS];
 };
@@ -161,12 +162,13 @@ int sb_log_on_tmpfs(const char *dir);
  * After fork(): forgets the parent's open segment and takes a writer slot. Taking the slot of a process that died frees it.
  *
  * @param writer unique among the processes that live
- * @return 0 or -EINVAL (writer ≥ SB_LOG_WRITERS)
+ * @return 0, -EINVAL (writer ≥ SB_LOG_WRITERS), or of its ring: -ENOSPC, -EBADMSG (the file is no ring of this size), or
+ * -errno; then this process must not append
  */
 int sb_log_attach(struct sb_log *log, unsigned writer);
 
 /**
- * Appends one record with one write(). The caller holds the call's lock, so that a call's records stand in order.
+ * Appends one record with one write(), or into the ring. The caller holds the call's lock, so that a call's records stand in order.
  *
  * @param rec   room of sizeof(struct sb_rec_hdr) followed by len bytes of payload; the header is filled in here
  * @param out   the record's sequence; may be NULL
@@ -192,14 +194,16 @@ void sb_log_sink_done(struct sb_log_shared *sh, int sink, uint64_t segment);
  * Rings and the collector. With ring_size set, an append is a copy into memory that outlives SIGKILL, without a system call;
  * one process collects what is in all rings, in batches of one write(), into the spool's segments. A call's records keep
  * their order: a pass takes the records numbered before it began, sorted by number, and a call's next record is numbered
- * only after the one before it was put in. A collector that was killed between its write() and its note of it finds its batch in
- * the newest segment, and repeats nothing. What a killed instance left in rings is collected by the next sb_log_open().
+ * only after the one before it was put in. A collector that was killed between its write() and its note of it leaves its batch in
+ * the newest segment, where the next one finds it: nothing is repeated. What a killed instance left in rings is collected by the
+ * next sb_log_open(). Damage in a ring is passed as in a segment, and counted; a file that is no ring is kept as <name>.aside.
+ * While there is a collector, nobody else writes to segments.
  */
 struct sb_collector;
 /** @param writer a writer index of its own. @return 0 or -errno */
 int sb_collector_new(struct sb_collector **out, struct sb_log *log, unsigned writer);
 void sb_collector_free(struct sb_collector *c);
-/** One pass over all rings. @return records collected, or -errno (spool full: they stay where they are) */
+/** One pass over all rings. @return records collected, or -errno (spool full: they stay where they are, for a later pass) */
 int64_t sb_collector_pass(struct sb_collector *c);
 /** Sleeps until a writer has put something in, at most timeout_ms. */
 void sb_collector_wait(struct sb_collector *c, int timeout_ms);

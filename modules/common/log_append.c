@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void ring_leave(struct sb_log *log)
+void sb_log_leave_ring(struct sb_log *log)
 {
 	if(log->ring == NULL)
 		return;
@@ -44,7 +44,7 @@ int sb_log_attach_direct(struct sb_log *log, unsigned writer)
 	log->fd = -1;
 	log->fd_segment = 0;
 	log->writer = writer;
-	ring_leave(log);
+	sb_log_leave_ring(log);
 	atomic_store(&log->sh->slot[writer].segment, 0);
 	atomic_store(&log->sh->slot[writer].pid, (uint32_t)getpid());
 	return 0;

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "log_ring.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define BATCH (4u * SB_LOG_MAX_RECORD)
@@ -16,12 +13,19 @@
 struct source
 {
 	struct sb_ring ring;
-	uint64_t at, head;
-	uint64_t taken; /* of it, what is in the batch */
-	uint64_t seq;	/* of the record at `at` */
-	const uint8_t *rec;
-	size_t len; /* 0: nothing more in this pass */
 	unsigned writer;
+	uint64_t at;      /* what is before it is written, in the batch, or damage */
+	uint64_t head;    /* as it was when the pass began */
+	uint64_t damaged; /* places before `at` that are not yet counted */
+	/* the next record, if len is not 0, and … */
+	const uint8_t *rec;
+	size_t len;
+	struct id
+	{
+		uint64_t epoch, seq;
+	} id;
+	uint64_t next; /* … what follows it */
+	uint64_t torn; /* places between `at` and the record */
 };
 
 struct sb_collector
@@ -29,12 +33,21 @@ struct sb_collector
 	struct sb_log *log;
 	struct source *source;
 	unsigned count;
-	uint32_t rings_seen;
 	bool known[SB_LOG_WRITERS];
+	bool unsure; /* something may be in a segment that no tail tells of */
+	struct sb_walk walk; /* what all rings begin with: the salt */
 	size_t batch_len;
 	uint64_t batch_records;
 	uint8_t batch[BATCH];
 };
+
+static void damage(struct sb_log_shared *sh, uint64_t places)
+{
+	if(places == 0)
+		return;
+	atomic_fetch_add(&sh->ring_damaged, places);
+	atomic_fetch_add(&sh->damaged, places);
+}
 
 static int source_add(struct sb_collector *c, unsigned writer)
 {
@@ -47,42 +60,67 @@ static int source_add(struct sb_collector *c, unsigned writer)
 	memset(s, 0, sizeof(*s));
 	s->writer = writer;
 	int rc = sb_ring_open(&s->ring, c->log->cfg.spool_dir, writer, 0);
-	if(rc != 0)
-		return rc;
-	c->known[writer] = true;
-	c->count++;
-	return 0;
+	if(rc == 0)
+		c->count++;
+	return rc;
 }
 
+/* A ring that is gone or no ring holds up no other; what may go away (no memory, no file handle) is tried again. */
 static int sources_new(struct sb_collector *c)
 {
-	uint32_t rings = atomic_load(&c->log->sh->rings);
-
-	if(rings == c->rings_seen)
-		return 0;
 	for(unsigned i = 0; i < SB_LOG_WRITERS; i++) {
 		if(c->known[i] || atomic_load_explicit(&c->log->sh->slot[i].ring, memory_order_acquire) == 0)
 			continue;
 		int rc = source_add(c, i);
-		if(rc != 0)
+		if(rc == -ENOENT || rc == -EBADMSG)
+			damage(c->log->sh, 1);
+		else if(rc != 0)
 			return rc;
+		c->known[i] = true;
 	}
-	c->rings_seen = rings;
 	return 0;
 }
 
-/* Looks at the record at s->at; one numbered behind `until` is for a later pass. */
-static void look(struct source *s, uint64_t until)
+static void take(struct source *s)
 {
-	struct sb_rec_hdr hdr;
+	s->at = s->next;
+	s->damaged += s->torn;
+	s->torn = 0;
+}
 
-	s->len = s->at < s->head ? sb_ring_record(&s->ring, s->at, s->head, &s->rec) : 0;
-	if(s->len == 0)
+/* Finds the next record; one numbered behind `until` is for a later pass. Damage is passed as in a segment. */
+static void look(const struct sb_collector *c, struct source *s, uint64_t until)
+{
+	const uint8_t *from = s->ring.data + (s->at & (s->ring.size - 1));
+	struct sb_walk walk = c->walk;
+	struct sb_rec rec;
+	size_t next = 0;
+
+	s->len = 0;
+	if(s->at == s->head)
 		return;
-	memcpy(&hdr, s->rec, sizeof(hdr));
-	s->seq = hdr.seq;
-	if(hdr.seq > until)
-		s->len = 0;
+	int found = sb_walk_next(&walk, from, (size_t)(s->head - s->at), &next, true, &rec);
+	s->next = s->at + next;
+	s->torn = walk.damaged;
+	if(found == 0) {
+		take(s);
+	} else if(rec.hdr.seq <= until) {
+		s->rec = from + rec.pos.offset;
+		s->len = SB_LOG_HDR + rec.hdr.len;
+		s->id = (struct id){rec.hdr.epoch, rec.hdr.seq};
+	}
+}
+
+static void begin(const struct sb_collector *c, struct source *s, uint64_t until)
+{
+	s->at = atomic_load_explicit(&s->ring.hdr->tail, memory_order_relaxed);
+	s->head = atomic_load_explicit(&s->ring.hdr->head, memory_order_acquire);
+	s->damaged = 0;
+	if(s->head - s->at > s->ring.size) { /* somebody wrote over them: what was in the ring cannot be told */
+		s->at = s->head;
+		s->damaged = 1;
+	}
+	look(c, s, until);
 }
 
 static struct source *lowest(struct sb_collector *c)
@@ -90,38 +128,49 @@ static struct source *lowest(struct sb_collector *c)
 	struct source *low = NULL;
 
 	for(unsigned i = 0; i < c->count; i++)
-		if(c->source[i].len != 0 && (low == NULL || c->source[i].seq < low->seq))
+		if(c->source[i].len != 0 && (low == NULL || c->source[i].id.seq < low->id.seq))
 			low = &c->source[i];
 	return low;
 }
 
-/* Tails move up to what was written; a batch that was cut stays where it is. */
+/* The batch is written: tails move up to it. */
 static void note(struct sb_collector *c)
 {
 	for(unsigned i = 0; i < c->count; i++) {
 		struct source *s = &c->source[i];
-		if(s->taken != 0)
-			atomic_store_explicit(&s->ring.hdr->tail, s->taken, memory_order_release);
-		s->taken = 0;
+		if(atomic_load_explicit(&s->ring.hdr->tail, memory_order_relaxed) != s->at)
+			atomic_store_explicit(&s->ring.hdr->tail, s->at, memory_order_release);
+		damage(c->log->sh, s->damaged);
+		s->damaged = 0;
 	}
 }
 
-/* @return records collected, or -errno. What a short write() let in is found again by skip(). */
-static int64_t flush(struct sb_collector *c)
+static void tell(struct sb_collector *c, uint64_t records)
 {
-	uint64_t records = c->batch_records;
-
-	if(c->batch_len == 0)
-		return 0;
-	ssize_t n = sb_segment_write(c->log, c->batch, c->batch_len);
-	bool whole = n == (ssize_t)c->batch_len;
-	c->batch_len = 0;
-	c->batch_records = 0;
-	if(!whole)
-		return n < 0 ? n : -ENOSPC;
-	note(c);
 	atomic_fetch_add(&c->log->sh->records, records);
 	sb_log_poke(&c->log->sh->waiting, c->log->wake_fd);
+}
+
+/* @return records collected, or -errno */
+static int64_t flush(struct sb_collector *c)
+{
+	size_t len = c->batch_len;
+	uint64_t records = c->batch_records;
+
+	c->batch_len = 0;
+	c->batch_records = 0;
+	if(len != 0) {
+		ssize_t n = sb_segment_write(c->log, c->batch, len);
+		if(n < 0)
+			return n;
+		if((size_t)n != len) {
+			c->unsure = true;
+			return -ENOSPC;
+		}
+	}
+	note(c);
+	if(records != 0)
+		tell(c, records);
 	return (int64_t)records;
 }
 
@@ -130,13 +179,8 @@ static int64_t collect(struct sb_collector *c, uint64_t until)
 	int64_t done = 0, n;
 	struct source *s;
 
-	for(unsigned i = 0; i < c->count; i++) {
-		s = &c->source[i];
-		s->taken = 0;
-		s->at = atomic_load_explicit(&s->ring.hdr->tail, memory_order_relaxed);
-		s->head = atomic_load_explicit(&s->ring.hdr->head, memory_order_acquire);
-		look(s, until);
-	}
+	for(unsigned i = 0; i < c->count; i++)
+		begin(c, &c->source[i], until);
 	while((s = lowest(c)) != NULL) {
 		if(c->batch_len + s->len > sizeof(c->batch)) {
 			if((n = flush(c)) < 0)
@@ -146,96 +190,99 @@ static int64_t collect(struct sb_collector *c, uint64_t until)
 		memcpy(c->batch + c->batch_len, s->rec, s->len);
 		c->batch_len += s->len;
 		c->batch_records++;
-		s->at += s->len;
-		s->taken = s->at;
-		look(s, until);
+		take(s);
+		look(c, s, until);
 	}
 	n = flush(c);
 	return n < 0 ? n : done + n;
 }
 
-static int by_seq(const void *a, const void *b)
+static int by_id(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	const struct id *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	if(x->epoch != y->epoch)
+		return x->epoch < y->epoch ? -1 : 1;
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
-/* Sequences of one epoch in the newest segment, sorted. @return how many, or -errno */
-static int64_t newest_seqs(const struct sb_log *log, uint64_t segment, uint32_t epoch, uint64_t **out)
+/* What stands in a segment, sorted; to be freed, whatever is returned. @return how many, or -errno */
+static int64_t ids_of(const struct sb_log *log, uint64_t segment, struct id **out)
 {
 	struct sb_reader *r;
 	struct sb_rec rec;
 	size_t room = 0, n = 0;
-	int rc = sb_reader_open(&r, log->cfg.journal_dir, log->cfg.spool_dir, (struct sb_pos){segment, 0});
 
 	*out = NULL;
+	int rc = sb_reader_open(&r, log->cfg.journal_dir, log->cfg.spool_dir, (struct sb_pos){segment, 0});
 	if(rc != 0)
 		return rc;
-	while(rc == 0 && sb_reader_next(r, &rec) == 1 && rec.pos.segment == segment) {
-		if(rec.hdr.epoch != epoch)
-			continue;
+	while((rc = sb_reader_next(r, &rec)) == 1 && rec.pos.segment == segment) {
 		if(n == room) {
 			room = room ? 2 * room : 4096;
-			uint64_t *more = realloc(*out, room * sizeof(*more));
+			struct id *more = realloc(*out, room * sizeof(*more));
 			if(more == NULL) {
 				rc = -ENOMEM;
 				break;
 			}
 			*out = more;
 		}
-		(*out)[n++] = rec.hdr.seq;
+		(*out)[n++] = (struct id){rec.hdr.epoch, rec.hdr.seq};
 	}
 	sb_reader_close(r);
-	if(rc == 0 && n > 0)
-		qsort(*out, n, sizeof(**out), by_seq);
-	return rc == 0 ? (int64_t)n : rc;
+	if(rc < 0)
+		return rc;
+	if(n > 0)
+		qsort(*out, n, sizeof(**out), by_id);
+	return (int64_t)n;
 }
 
-static int first_epoch(const struct sb_collector *c, uint32_t *epoch)
+static bool anything(const struct sb_collector *c)
 {
-	for(unsigned i = 0; i < c->count; i++) {
-		const struct sb_ring *ring = &c->source[i].ring;
-		uint64_t tail = atomic_load(&ring->hdr->tail), head = atomic_load(&ring->hdr->head);
-		struct sb_rec_hdr hdr;
-		const uint8_t *rec;
-
-		if(tail < head && sb_ring_record(ring, tail, head, &rec) != 0) {
-			memcpy(&hdr, rec, sizeof(hdr));
-			*epoch = hdr.epoch;
-			return 1;
-		}
-	}
-	return 0;
+	for(unsigned i = 0; i < c->count; i++)
+		if(sb_ring_used(&c->source[i].ring) != 0)
+			return true;
+	return false;
 }
 
-/* Passes over what a collector before this one wrote but did not note: the beginning of each ring. */
+/*
+ * Passes over what was written but not noted, by a collector that was killed or by a write() that was short: the last
+ * batch, so that it stands in the newest segment, and begins each ring.
+ */
 static int skip(struct sb_collector *c)
 {
-	uint64_t *seq, segment;
-	uint32_t epoch;
+	struct id *id = NULL;
+	uint64_t segment, skipped = 0;
+	int64_t n = 0;
 
-	if(!first_epoch(c, &epoch) || sb_segment_newest(&c->log->cfg, &segment) != 1)
-		return 0;
-	int64_t n = newest_seqs(c->log, segment, epoch, &seq);
+	if(anything(c) && (n = sb_segment_newest(&c->log->cfg, &segment)) == 1)
+		n = ids_of(c->log, segment, &id);
 	for(unsigned i = 0; n > 0 && i < c->count; i++) {
 		struct source *s = &c->source[i];
-		s->at = atomic_load(&s->ring.hdr->tail);
-		s->head = atomic_load(&s->ring.hdr->head);
-		for(look(s, UINT64_MAX); s->len != 0 && bsearch(&s->seq, seq, (size_t)n, sizeof(*seq), by_seq); look(s, UINT64_MAX))
-			s->at += s->len;
-		atomic_store(&s->ring.hdr->tail, s->at);
+		for(begin(c, s, UINT64_MAX); s->len != 0 && bsearch(&s->id, id, (size_t)n, sizeof(*id), by_id); skipped++) {
+			take(s);
+			look(c, s, UINT64_MAX);
+		}
 	}
-	free(seq);
-	return n < 0 ? (int)n : 0;
+	free(id);
+	if(n < 0)
+		return (int)n;
+	if(n > 0)
+		note(c);
+	if(skipped > 0)
+		tell(c, skipped);
+	c->unsure = false;
+	return 0;
 }
 
 static struct sb_collector *collector_alloc(struct sb_log *log)
 {
 	struct sb_collector *c = calloc(1, sizeof(*c));
 
-	if(c != NULL)
+	if(c != NULL) {
 		c->log = log;
+		c->unsure = true;
+	}
 	return c;
 }
 
@@ -248,13 +295,7 @@ int sb_collector_new(struct sb_collector **out, struct sb_log *log, unsigned wri
 	struct sb_collector *c = collector_alloc(log);
 	if(c == NULL)
 		return -ENOMEM;
-	rc = sources_new(c);
-	if(rc == 0)
-		rc = skip(c);
-	if(rc != 0) {
-		sb_collector_free(c);
-		return rc;
-	}
+	c->walk = (struct sb_walk){.salted = true, .salt = log->salt};
 	*out = c;
 	return 0;
 }
@@ -275,20 +316,9 @@ int64_t sb_collector_pass(struct sb_collector *c)
 	uint64_t until = atomic_load(&c->log->sh->next_seq);
 	int rc = sources_new(c);
 
-	if(rc != 0)
-		return rc;
-	int64_t n = collect(c, until);
-	if(n < 0 && (rc = skip(c)) != 0)
-		return rc;
-	return n;
-}
-
-static bool anything(struct sb_collector *c)
-{
-	for(unsigned i = 0; i < c->count; i++)
-		if(sb_ring_used(&c->source[i].ring) != 0)
-			return true;
-	return false;
+	if(rc == 0 && c->unsure)
+		rc = skip(c);
+	return rc == 0 ? collect(c, until) : rc;
 }
 
 void sb_collector_wait(struct sb_collector *c, int timeout_ms)
@@ -297,35 +327,30 @@ void sb_collector_wait(struct sb_collector *c, int timeout_ms)
 	uint64_t poked;
 
 	atomic_store(&c->log->sh->collector_waiting, 1);
+	atomic_thread_fence(memory_order_seq_cst); /* we see the record, or its writer sees us asleep */
 	if(sources_new(c) == 0 && !anything(c) && poll(&p, 1, timeout_ms) > 0)
 		(void)!read(c->log->collect_fd, &poked, sizeof(poked));
 	atomic_store(&c->log->sh->collector_waiting, 0);
 }
 
-/* A ring file that is damaged is left where it is, and its records are lost: it is counted. */
 static int leftovers_open(struct sb_collector *c)
 {
-	struct dirent *e;
-	DIR *d = opendir(c->log->cfg.spool_dir);
-	int rc = 0;
+	const char *dir = c->log->cfg.spool_dir;
 
-	if(d == NULL)
-		return -errno;
-	while(rc == 0 && (e = readdir(d)) != NULL) {
-		unsigned writer;
-		int end = 0;
-
-		if(sscanf(e->d_name, "ring-%u%n", &writer, &end) != 1 || e->d_name[end] != '\0' || writer >= SB_LOG_WRITERS)
-			continue;
-		rc = source_add(c, writer);
-		if(rc == -EBADMSG) {
-			atomic_fetch_add(&c->log->sh->damaged, 1);
-			sb_ring_remove(c->log->cfg.spool_dir, writer);
-			rc = 0;
+	for(unsigned i = 0; i < SB_LOG_WRITERS; i++) {
+		int rc = source_add(c, i);
+		if(rc == -ENOENT) {
+			sb_ring_remove(dir, i);
+		} else if(rc == -EBADMSG) {
+			damage(c->log->sh, 1);
+			rc = sb_ring_aside(dir, i);
+			if(rc != 0)
+				return rc;
+		} else if(rc != 0) {
+			return rc;
 		}
 	}
-	closedir(d);
-	return rc;
+	return 0;
 }
 
 int sb_collect_leftovers(struct sb_log *log)

@@ -290,7 +290,10 @@ static uint64_t sinks_least(struct sb_log_shared *sh)
 	return least;
 }
 
-/* Drops old journal segments: history beyond journal_keep, history when the disk is full, anything beyond journal_limit. */
+/*
+ * Drops old journal segments: history beyond journal_keep, history when the disk is full, anything beyond journal_limit.
+ * Never the newest: a collector that comes in the place of a killed one looks into it.
+ */
 static void journal_trim(struct sb_mover *m, bool full)
 {
 	const struct sb_log_cfg *cfg = &m->log->cfg;
@@ -305,7 +308,7 @@ static void journal_trim(struct sb_mover *m, bool full)
 		return;
 	if(sb_dir_sum(cfg->journal_dir, needed, &sum) != 0)
 		return;
-	while(sum.first != 0 && (m->segment == 0 || sum.first < m->segment)) {
+	while(sum.first < (m->segment != 0 ? m->segment : sum.last)) {
 		bool history = sum.first < needed;
 		over = cfg->journal_limit != 0 && sum.bytes > cfg->journal_limit;
 		if(!(history && (full || sum.past_bytes > cfg->journal_keep)) && !over)
@@ -321,7 +324,7 @@ static void journal_trim(struct sb_mover *m, bool full)
 		else
 			atomic_fetch_add(&sh->dropped_segments, 1);
 		if(sb_dir_next(cfg->journal_dir, sum.first + 1, &sum.first) != 1)
-			sum.first = 0;
+			break;
 	}
 	atomic_store(&sh->journal_bytes, sum.bytes);
 	atomic_store(&sh->journal_segments, sum.segments);
@@ -335,7 +338,7 @@ static void damage_count(struct sb_mover *m)
 
 	for(uint64_t read = 0; read < STEP_MOST && sb_reader_next(m->check, &rec) == 1;)
 		read += SB_LOG_HDR + rec.hdr.len;
-	atomic_store(&m->log->sh->damaged, sb_reader_damaged(m->check));
+	atomic_store(&m->log->sh->damaged, atomic_load(&m->log->sh->ring_damaged) + sb_reader_damaged(m->check));
 }
 
 int64_t sb_mover_step(struct sb_mover *m, uint64_t now_us)

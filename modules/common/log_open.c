@@ -277,10 +277,10 @@ static void leftovers_mark(const char *spool_dir)
 	}
 }
 
-static int segment_start(struct sb_log *log, struct sentence *s)
+/* By the epoch also behind those that a power cut took, spool and all, after a sink had read them. */
+static int segments_begin(struct sb_log *log, struct sentence *s)
 {
 	const struct sb_log_cfg *cfg = &log->cfg;
-	char path[SB_LOG_FILE];
 	struct sb_dir_sum journal, spool;
 	int rc = sb_dir_sum(cfg->journal_dir, 0, &journal);
 
@@ -288,22 +288,42 @@ static int segment_start(struct sb_log *log, struct sentence *s)
 		return fail(s, rc, "journal_dir %s cannot be listed: %s", cfg->journal_dir, strerror(-rc));
 	if((rc = sb_dir_sum(cfg->spool_dir, 0, &spool)) != 0)
 		return fail(s, rc, "spool_dir %s cannot be listed: %s", cfg->spool_dir, strerror(-rc));
-	/* by the epoch also behind those that a power cut took, spool and all, after a sink had read them */
-	uint64_t first = ((uint64_t)log->epoch << 32) + 1;
+	uint64_t first = (uint64_t)log->epoch << 32;
 	uint64_t last = journal.last > spool.last ? journal.last : spool.last;
 	if(first <= last)
 		first = last + 1;
 	leftovers_mark(cfg->spool_dir);
-	sb_path_segment(path, cfg->spool_dir, first);
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, SB_LOG_MODE);
-	if(fd < 0)
-		return fail(s, -errno, "the segment %s cannot be made: %s; see df %s", path, strerror(errno), cfg->spool_dir);
-	log->fd = fd;
-	log->fd_segment = first;
 	atomic_store(&log->sh->current_len, first << 32);
 	atomic_store(&log->sh->spool_bytes, spool.bytes);
 	atomic_store(&log->sh->journal_bytes, journal.bytes);
 	atomic_store(&log->sh->journal_segments, journal.segments);
+	atomic_store(&log->sh->current, first);
+	return 0;
+}
+
+/* Behind what the last run left in rings, in a segment of its own: behind damage, a record is told by its start's salt. */
+static int segment_start(struct sb_log *log, struct sentence *s)
+{
+	const char *dir = log->cfg.spool_dir;
+	char path[SB_LOG_FILE];
+	int rc = sb_collect_leftovers(log);
+
+	if(rc != 0)
+		return fail(s, rc,
+				"what the last run left in %s/ring-* cannot be written to a segment there: %s; see df %s and ls -l %s", dir,
+				strerror(-rc), dir, dir);
+	uint64_t first = atomic_load(&log->sh->current);
+	if((uint32_t)first == atomic_load(&log->sh->current_len) >> 32)
+		first++;
+	sb_path_segment(path, dir, first);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, SB_LOG_MODE);
+	if(fd < 0)
+		return fail(s, -errno, "the segment %s cannot be made: %s; see df %s", path, strerror(errno), dir);
+	if(log->fd >= 0)
+		close(log->fd);
+	log->fd = fd;
+	log->fd_segment = first;
+	atomic_store(&log->sh->current_len, first << 32);
 	atomic_store(&log->sh->current, first);
 	return 0;
 }
@@ -333,10 +353,9 @@ int sb_log_open(struct sb_log *log, const struct sb_log_cfg *cfg, struct sb_log_
 	if(rc == 0 && (log->collect_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
 		rc = fail(&s, -errno, "no eventfd for the log: %s; raise the limit of open files (ulimit -n)", strerror(errno));
 	if(rc == 0)
+		rc = segments_begin(log, &s);
+	if(rc == 0)
 		rc = segment_start(log, &s);
-	if(rc == 0 && (rc = sb_collect_leftovers(log)) != 0)
-		rc = fail(&s, rc, "what the last run left in %s/ring-* cannot be written to the spool: %s; see df %s", cfg->spool_dir,
-				strerror(-rc), cfg->spool_dir);
 	if(rc == 0) {
 		atomic_store(&sh->slot[0].pid, (uint32_t)getpid());
 		return 0;
@@ -347,6 +366,7 @@ int sb_log_open(struct sb_log *log, const struct sb_log_cfg *cfg, struct sb_log_
 
 void sb_log_close(struct sb_log *log)
 {
+	sb_log_leave_ring(log);
 	int *fds[] = {&log->fd, &log->wake_fd, &log->collect_fd, &log->journal_fd, &log->lock_fd};
 
 	for(unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {

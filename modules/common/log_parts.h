@@ -46,6 +46,9 @@ ssize_t sb_segment_write(struct sb_log *log, const void *buf, size_t len);
 /** sb_log_attach() without a ring: for who writes to segments. */
 int sb_log_attach_direct(struct sb_log *log, unsigned writer);
 
+/** Unmaps this process's ring; what is in it is collected all the same. */
+void sb_log_leave_ring(struct sb_log *log);
+
 /** Wakes who sleeps on fd, if it does. */
 void sb_log_poke(_Atomic uint32_t *waiting, int fd);
 
@@ -55,16 +58,17 @@ int sb_collect_leftovers(struct sb_log *log);
 /** The newest segment of both directories that is not empty. @return 1, 0 (none) or -errno */
 int sb_segment_newest(const struct sb_log_cfg *cfg, uint64_t *segment);
 
-/** A walk over records that comes in pieces. Zero to begin a segment; damaged goes on counting. */
+/** A walk over records that comes in pieces. All zero to begin; damaged goes on counting. */
 struct sb_walk
 {
 	bool lost;   /* in damage: the next record must be found */
-	bool salted; /* salt is that of a record of this segment */
-	uint32_t salt;
+	bool salted; /* salt is what every record of this segment has: that of one which needed no search */
+	uint32_t salt, epoch;
 	uint64_t damaged;
 };
 
-void sb_walk_segment(struct sb_walk *w);
+/** A new segment begins. The salt is known from the one before if both are of one start. */
+void sb_walk_segment(struct sb_walk *w, uint64_t segment);
 
 /**
  * The next record at or behind *at.

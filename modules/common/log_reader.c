@@ -133,7 +133,7 @@ static void segment_done(struct sb_reader *r)
 	r->segment++;
 	r->start = 0;
 	r->at = r->end = 0;
-	sb_walk_segment(&r->walk);
+	sb_walk_segment(&r->walk, r->segment);
 }
 
 /* Nobody holds the lock, so that nobody can write. */

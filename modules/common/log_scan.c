@@ -49,10 +49,10 @@ static size_t next_magic(const uint8_t *buf, size_t from, size_t len)
 	return len;
 }
 
-void sb_walk_segment(struct sb_walk *w)
+void sb_walk_segment(struct sb_walk *w, uint64_t segment)
 {
 	w->lost = false;
-	w->salted = false;
+	w->salted = w->salted && w->epoch == (uint32_t)(segment >> 32);
 }
 
 int sb_walk_next(struct sb_walk *w, const uint8_t *buf, size_t len, size_t *at, bool sealed, struct sb_rec *rec)
@@ -66,9 +66,13 @@ int sb_walk_next(struct sb_walk *w, const uint8_t *buf, size_t len, size_t *at, 
 		if(found == LOOK_SHORT && !sealed)
 			break;
 		if(found == LOOK_RECORD && !(w->lost && w->salted && hdr.salt != w->salt)) {
+			/* what was found by searching may be a payload's: its salt must not shut out the others */
+			if(!w->lost) {
+				w->salted = true;
+				w->salt = hdr.salt;
+				w->epoch = hdr.epoch;
+			}
 			w->lost = false;
-			w->salted = true;
-			w->salt = hdr.salt;
 			rec->hdr = hdr;
 			rec->payload = buf + o + SB_LOG_HDR;
 			rec->pos = (struct sb_pos){0, o};

@@ -156,15 +156,20 @@ test('own_config_the_pages_show_the_same_lines', () => assert.deepEqual(hunks(PA
 
 test('own_config_the_lines_of_the_page_work_in_debians_kamailio_cfg', async () => tried(patched(await untouched(), PAGES[1]), 'debian'));
 
-test('own_config_the_dialog_module_may_be_loaded_beside', async () => {
-  let config = patched(await untouched(), PAGES[1]);
-  const start = '\tif (is_method("INVITE")) callstate_start();\n';
-  once(config, start, 'this test');
-  config = config.replace('loadmodule "callstate.so"\n', (l) => `loadmodule "dialog.so"\n${l}`).replace(start, (l) => `\tif (is_method("INVITE")) dlg_manage();\n${l}`);
-  let seen;
-  await tried(config, 'dialog', async (x, c) => { seen = (await poll(async () => (await x.kamcmd('dlg.list')).out.includes(c.id), 3000, 'dialog does not know of the call')); });
-  assert.ok(seen);
-});
+for (const [order, load, manage] of [
+  ['before', (l) => `loadmodule "dialog.so"\n${l}`, (l) => `\tif (is_method("INVITE")) dlg_manage();\n${l}`],
+  ['behind', (l) => `${l}loadmodule "dialog.so"\n`, (l) => `${l}\tif (is_method("INVITE")) dlg_manage();\n`],
+]) {
+  test(`own_config_the_dialog_module_may_be_loaded_${order}_callstate`, async () => {
+    let config = patched(await untouched(), PAGES[1]);
+    const start = '\tif (is_method("INVITE")) callstate_start();\n';
+    once(config, start, 'this test');
+    config = config.replace('loadmodule "callstate.so"\n', load).replace(start, manage);
+    let known = false;
+    await tried(config, `dialog-${order}`, async (x, c) => { known = await poll(async () => (await x.kamcmd('dlg.list')).out.includes(c.id), 3000, 'dialog does not know of the call'); });
+    assert.ok(known);
+  });
+}
 
 test('own_config_the_receiver_of_the_front_page_takes_good_signatures_only', async () => {
   const [, code] = read('README.md').match(/^```js\n(.*?)^```$/ms) ?? [];

@@ -308,6 +308,36 @@ static void bytes_in_a_payload_that_look_like_a_record_are_not_taken_for_one(voi
 	fixture_expect_all(JOURNAL, SPOOL, 1, 2, 1);
 }
 
+static void a_look_alike_in_a_segments_first_record_does_not_shut_out_the_others(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t rec[512], inner[64];
+	uint64_t first = f->sh->current;
+	struct sb_reader *r;
+	struct sb_rec got;
+	size_t len;
+
+	memset(inner, 'x', sizeof(inner));
+	int64_t size = sb_rec_seal(inner, 7, 8, 99, f->log.epoch, f->log.salt ^ 1);
+	memset(rec, 'y', sizeof(rec));
+	memcpy(rec + SB_LOG_HDR + 20, inner, (size_t)size);
+	assert_int_equal(0, sb_log_append(&f->log, 7, SB_KEEP, rec, 300, NULL));
+	for(uint64_t n = 1; n <= 3; n++)
+		fixture_append(f, n);
+	uint8_t *buf = fixture_file(SPOOL, first, &len);
+	buf[4] ^= 0x40; /* the outer one's length */
+	fixture_write(SPOOL, first, buf, len);
+	free(buf);
+	fixture_restart(f);
+	assert_int_equal(0, sb_reader_open(&r, JOURNAL, SPOOL, (struct sb_pos){0, 0}));
+	assert_int_equal(1, sb_reader_next(r, &got)); /* nothing read before tells that it is none */
+	assert_int_equal(99, got.hdr.seq);
+	for(uint64_t n = 1; n <= 3; n++)
+		fixture_expect(r, n);
+	fixture_expect_none(r);
+	sb_reader_close(r);
+}
+
 static void damage_larger_than_a_readers_buffer_is_passed(void **state)
 {
 	struct fixture *f = *state;
@@ -346,6 +376,7 @@ int main(void)
 			WITH_LOG(every_missing_byte_loses_only_its_record),
 			WITH_LOG(every_cut_of_the_journal_is_one_damage_and_the_next_start_goes_on),
 			WITH_LOG(bytes_in_a_payload_that_look_like_a_record_are_not_taken_for_one),
+			WITH_LOG(a_look_alike_in_a_segments_first_record_does_not_shut_out_the_others),
 			WITH_LOG(damage_larger_than_a_readers_buffer_is_passed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

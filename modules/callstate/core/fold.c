@@ -131,79 +131,48 @@ static void attempt(struct cs_call *c, const struct sb_field *group)
 			attempt_field(c, a, &f);
 }
 
+/* Columns that are one number of the call. */
+static const struct number_column
+{
+	uint8_t col, size;
+	uint16_t offset;
+} numbers[] = {
+#define N(column, field) {SB_C_##column, sizeof(((struct cs_call *)0)->field), offsetof(struct cs_call, field)}
+		N(SEQUENCE, sequence),
+		N(STARTED_AT, started_at),
+		N(RINGING_AT, ringing_at),
+		N(EARLY_AT, early_at),
+		N(ANSWERED_AT, answered_at),
+		N(ENDED_AT, ended_at),
+		N(ACK_AT, ack_at),
+		N(DURATION_US, duration_us),
+		N(PDD_US, pdd),
+		N(HANGUP_CODE, code),
+		N(Q850, q850),
+		N(TRANSFER_CODE, xfer_code),
+		N(F_INVITE_CSEQ, invite_cseq),
+		N(F_CSEQ_A, cseq_a),
+		N(F_CSEQ_B, cseq_b),
+		N(F_MAX_DURATION, max_duration),
+		N(F_MONO_START, mono_start),
+		N(F_MONO_ANSWER, mono_answer),
+#undef N
+};
+
 static void number(struct cs_call *c, const struct sb_field *f)
 {
 	uint64_t v = sb_field_u64(f);
 
-	switch(f->col) {
-		case SB_C_SEQUENCE:
-			c->sequence = (uint32_t)v;
-			break;
-		case SB_C_STATE:
-			if(v <= SB_ST_TIMEOUT)
-				c->state = (uint8_t)v;
-			break;
-		case SB_C_STARTED_AT:
-			c->started_at = v;
-			break;
-		case SB_C_RINGING_AT:
-			c->ringing_at = v;
-			break;
-		case SB_C_EARLY_AT:
-			c->early_at = v;
-			break;
-		case SB_C_ANSWERED_AT:
-			c->answered_at = v;
-			break;
-		case SB_C_ENDED_AT:
-			c->ended_at = v;
-			break;
-		case SB_C_ACK_AT:
-			c->ack_at = v;
-			break;
-		case SB_C_DURATION_US:
-			c->duration_us = v;
-			break;
-		case SB_C_PDD_US:
-			c->pdd = (uint32_t)v;
-			break;
-		case SB_C_ATTEMPTS_TOTAL:
-			if(v > c->attempts_total)
-				c->attempts_total = v < UINT16_MAX ? (uint16_t)v : UINT16_MAX;
-			break;
-		case SB_C_HANGUP_CODE:
-			c->code = (uint16_t)v;
-			break;
-		case SB_C_Q850:
-			c->q850 = (uint16_t)v;
-			break;
-		case SB_C_TRANSFER_CODE:
-			c->xfer_code = (uint16_t)v;
-			break;
-		case SB_C_F_FLAGS:
-			c->flags = (c->flags & ~(unsigned)CS_F_LOGGED) | ((uint32_t)v & CS_F_LOGGED);
-			break;
-		case SB_C_F_INVITE_CSEQ:
-			c->invite_cseq = (uint32_t)v;
-			break;
-		case SB_C_F_CSEQ_A:
-			c->cseq_a = (uint32_t)v;
-			break;
-		case SB_C_F_CSEQ_B:
-			c->cseq_b = (uint32_t)v;
-			break;
-		case SB_C_F_MAX_DURATION:
-			c->max_duration = (uint32_t)v;
-			break;
-		case SB_C_F_MONO_START:
-			c->mono_start = v;
-			break;
-		case SB_C_F_MONO_ANSWER:
-			c->mono_answer = v;
-			break;
-		default:
-			break;
-	}
+	/* little endian, as the log is: the low bytes of v are the narrower number */
+	for(size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if(numbers[i].col == f->col)
+			memcpy((char *)c + numbers[i].offset, &v, numbers[i].size);
+	if(f->col == SB_C_STATE && v <= SB_ST_TIMEOUT)
+		c->state = (uint8_t)v;
+	else if(f->col == SB_C_ATTEMPTS_TOTAL && v > c->attempts_total)
+		c->attempts_total = v < UINT16_MAX ? (uint16_t)v : UINT16_MAX;
+	else if(f->col == SB_C_F_FLAGS)
+		c->flags = (c->flags & ~(unsigned)CS_F_LOGGED) | ((uint32_t)v & CS_F_LOGGED);
 }
 
 static void string(struct cs_call *c, const struct sb_field *f)
