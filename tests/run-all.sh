@@ -92,7 +92,7 @@ chaos)
 	part "journal's disk frozen, full" integration outage_journal_disk_f OUTAGE_S="${OUTAGE_S:-30}"
 	part "journal's disk broken" integration outage_journal_disk_b OUTAGE_S="${OUTAGE_S:-10}"
 	part "journal's process stopped" integration outage_journal_process OUTAGE_S="${OUTAGE_S:-10}"
-	part "spool full" integration outage_spool
+	part "spool full, its process stopped" integration outage_spool
 	part "killed writers" killed_writers
 	export FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 	part "fuzzers" fuzzers

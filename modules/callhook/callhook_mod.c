@@ -4,9 +4,11 @@
 
 #include <errno.h>
 
+#include "core/globals.h"
 #include "core/kemi.h"
 #include "core/mem/shm_mem.h"
 #include "core/mod_fix.h"
+#include "user.h"
 
 MODULE_VERSION
 
@@ -120,7 +122,7 @@ static int prepare_delivery(void)
 	return hook_proc_register();
 }
 
-static int mod_init(void)
+static int init(void)
 {
 	struct sb_endpoint *endpoints = NULL;
 
@@ -135,6 +137,20 @@ static int mod_init(void)
 		return prepare_delivery();
 	LM_NOTICE("table %s has no endpoint: no webhook is sent\n", hook_params.db_table);
 	return 0;
+}
+
+static int mod_init(void)
+{
+	struct sb_user was;
+	int err = sb_user_enter(uid, gid, &was);
+
+	if(err < 0) {
+		LM_ERR("cannot act as user %d and group %d (-u, -g): %s\n", uid, gid, strerror(-err));
+		return -1;
+	}
+	err = init();
+	sb_user_leave(&was);
+	return err;
 }
 
 static int child_init(int rank)

@@ -10,6 +10,7 @@
 #include "core/kemi.h"
 #include "core/mod_fix.h"
 #include "core/pt.h"
+#include "user.h"
 
 MODULE_VERSION
 
@@ -139,7 +140,7 @@ static bool attach_log(int process)
 	return false;
 }
 
-static int mod_init(void)
+static int init(void)
 {
 	if(!params_ok() || cs_table_init((unsigned)cs_params.calls_max) < 0 || cs_transfer_init() < 0
 			|| cs_loser_init() < 0)
@@ -155,6 +156,20 @@ static int mod_init(void)
 		return -1;
 	log_start();
 	return cs_restore();
+}
+
+static int mod_init(void)
+{
+	struct sb_user was;
+	int err = sb_user_enter(uid, gid, &was);
+
+	if(err < 0) {
+		LM_ERR("cannot act as user %d and group %d (-u, -g): %s\n", uid, gid, strerror(-err));
+		return -1;
+	}
+	err = init();
+	sb_user_leave(&was);
+	return err;
 }
 
 static int child_init(int rank)

@@ -112,7 +112,7 @@ static void collect_for_ever(struct sb_collector *c)
 			LM_ERR("the spool %s cannot be written: %s; calls go on, events wait in memory\n", cs_log.cfg.spool_dir,
 					strerror((int)-n));
 		said = n < 0 ? n : 0;
-		idle = n > 0 ? 0 : idle + 1;
+		idle = n != 0 ? 0 : idle + 1;
 		if(idle > IDLE_PASSES)
 			sb_collector_wait(c, IDLE_MS);
 		else

@@ -33,9 +33,10 @@ struct sb_collector
 	struct sb_log *log;
 	struct source *source;
 	unsigned count;
+	uint32_t rings_seen;
 	bool known[SB_LOG_WRITERS];
 	bool unsure; /* something may be in a segment that no tail tells of */
-	struct sb_walk walk; /* what all rings begin with: the salt */
+	struct sb_walk walk; /* with the salt of the last record met undamaged: all rings are of one start */
 	size_t batch_len;
 	uint64_t batch_records;
 	uint8_t batch[BATCH];
@@ -68,6 +69,10 @@ static int source_add(struct sb_collector *c, unsigned writer)
 /* A ring that is gone or no ring holds up no other; what may go away (no memory, no file handle) is tried again. */
 static int sources_new(struct sb_collector *c)
 {
+	uint32_t rings = atomic_load(&c->log->sh->rings);
+
+	if(rings == c->rings_seen)
+		return 0;
 	for(unsigned i = 0; i < SB_LOG_WRITERS; i++) {
 		if(c->known[i] || atomic_load_explicit(&c->log->sh->slot[i].ring, memory_order_acquire) == 0)
 			continue;
@@ -78,6 +83,7 @@ static int sources_new(struct sb_collector *c)
 			return rc;
 		c->known[i] = true;
 	}
+	c->rings_seen = rings;
 	return 0;
 }
 
@@ -89,7 +95,7 @@ static void take(struct source *s)
 }
 
 /* Finds the next record; one numbered behind `until` is for a later pass. Damage is passed as in a segment. */
-static void look(const struct sb_collector *c, struct source *s, uint64_t until)
+static void look(struct sb_collector *c, struct source *s, uint64_t until)
 {
 	const uint8_t *from = s->ring.data + (s->at & (s->ring.size - 1));
 	struct sb_walk walk = c->walk;
@@ -102,6 +108,8 @@ static void look(const struct sb_collector *c, struct source *s, uint64_t until)
 	int found = sb_walk_next(&walk, from, (size_t)(s->head - s->at), &next, true, &rec);
 	s->next = s->at + next;
 	s->torn = walk.damaged;
+	if(found == 1 && walk.damaged == 0)
+		c->walk = walk;
 	if(found == 0) {
 		take(s);
 	} else if(rec.hdr.seq <= until) {
@@ -111,7 +119,7 @@ static void look(const struct sb_collector *c, struct source *s, uint64_t until)
 	}
 }
 
-static void begin(const struct sb_collector *c, struct source *s, uint64_t until)
+static void begin(struct sb_collector *c, struct source *s, uint64_t until)
 {
 	s->at = atomic_load_explicit(&s->ring.hdr->tail, memory_order_relaxed);
 	s->head = atomic_load_explicit(&s->ring.hdr->head, memory_order_acquire);

@@ -308,7 +308,7 @@ static void journal_trim(struct sb_mover *m, bool full)
 		return;
 	if(sb_dir_sum(cfg->journal_dir, needed, &sum) != 0)
 		return;
-	while(sum.first < (m->segment != 0 ? m->segment : sum.last)) {
+	while(sum.first != 0 && sum.first < (m->segment != 0 ? m->segment : sum.last)) {
 		bool history = sum.first < needed;
 		over = cfg->journal_limit != 0 && sum.bytes > cfg->journal_limit;
 		if(!(history && (full || sum.past_bytes > cfg->journal_keep)) && !over)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "log_parts.h"
+#include "log_ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,9 +82,9 @@ static int cfg_check(struct sb_log_cfg *cfg, struct sentence *s)
 	if(cfg->segment_size < 4096 || cfg->segment_size > 1u << 30)
 		return fail(
 				s, -EINVAL, "segment_size is %" PRIu64 " bytes: 4096 to 1073741824 are expected", cfg->segment_size);
-	if(cfg->ring_size != 0 && (cfg->ring_size < 2 * SB_LOG_MAX_RECORD || (cfg->ring_size & (cfg->ring_size - 1)) != 0))
-		return fail(s, -EINVAL, "ring_size is %" PRIu64 " bytes: 0 or a power of two from 131072 on is expected",
-				cfg->ring_size);
+	if(cfg->ring_size != 0 && !sb_ring_size_valid(cfg->ring_size))
+		return fail(s, -EINVAL,
+				"ring_size is %" PRIu64 " bytes: 0 or a power of two from 131072 to 1073741824 is expected", cfg->ring_size);
 	if(cfg->spool_limit != 0 && cfg->spool_limit < 2 * cfg->segment_size)
 		return fail(s, -EINVAL, "spool_limit is %" PRIu64 " bytes: at least two segments are expected, %" PRIu64,
 				cfg->spool_limit, 2 * cfg->segment_size);
@@ -266,7 +266,7 @@ static int spool_note(const struct sb_log_cfg *cfg, struct sentence *s)
 	return rc == 0 ? 0 : write_failed(cfg->journal_dir, "spool", rc, s);
 }
 
-/* What an earlier instance left in the spool is complete: it held the lock, and is dead. */
+/* What is in the spool now is complete: an earlier instance held the lock, and is dead. */
 static void leftovers_mark(const char *spool_dir)
 {
 	char path[SB_LOG_FILE];
@@ -292,7 +292,6 @@ static int segments_begin(struct sb_log *log, struct sentence *s)
 	uint64_t last = journal.last > spool.last ? journal.last : spool.last;
 	if(first <= last)
 		first = last + 1;
-	leftovers_mark(cfg->spool_dir);
 	atomic_store(&log->sh->current_len, first << 32);
 	atomic_store(&log->sh->spool_bytes, spool.bytes);
 	atomic_store(&log->sh->journal_bytes, journal.bytes);
@@ -312,6 +311,7 @@ static int segment_start(struct sb_log *log, struct sentence *s)
 		return fail(s, rc,
 				"what the last run left in %s/ring-* cannot be written to a segment there: %s; see df %s and ls -l %s", dir,
 				strerror(-rc), dir, dir);
+	leftovers_mark(dir);
 	uint64_t first = atomic_load(&log->sh->current);
 	if((uint32_t)first == atomic_load(&log->sh->current_len) >> 32)
 		first++;

@@ -16,7 +16,7 @@ void sb_path_ring(char *out, const char *dir, unsigned writer)
 	snprintf(out, SB_LOG_FILE, "%s/ring-%u", dir, writer);
 }
 
-static bool size_valid(uint64_t size)
+bool sb_ring_size_valid(uint64_t size)
 {
 	return size >= 2ull * SB_LOG_MAX_RECORD && (size & (size - 1)) == 0 && size <= 1ull << 30;
 }
@@ -32,7 +32,7 @@ static int check(int fd, uint64_t *size)
 	ssize_t n = pread(fd, &hdr, sizeof(hdr), 0);
 	if(st.st_size == 0 || (n == sizeof(hdr) && hdr.magic == 0))
 		return -ENOENT;
-	if(n != sizeof(hdr) || hdr.magic != RING_MAGIC || !size_valid(hdr.size)
+	if(n != sizeof(hdr) || hdr.magic != RING_MAGIC || !sb_ring_size_valid(hdr.size)
 			|| (uint64_t)st.st_size != SB_RING_PAGE + hdr.size)
 		return -EBADMSG;
 	*size = hdr.size;
@@ -79,7 +79,7 @@ int sb_ring_open(struct sb_ring *r, const char *spool_dir, unsigned writer, uint
 	uint64_t found = size;
 
 	memset(r, 0, sizeof(*r));
-	if(size != 0 && !size_valid(size))
+	if(size != 0 && !sb_ring_size_valid(size))
 		return -EINVAL;
 	sb_path_ring(path, spool_dir, writer);
 	int fd = open(path, O_RDWR | O_CLOEXEC | (size != 0 ? O_CREAT : 0), SB_LOG_MODE);
@@ -90,6 +90,9 @@ int sb_ring_open(struct sb_ring *r, const char *spool_dir, unsigned writer, uint
 		rc = make(fd, size);
 	if(rc == 0 && size != 0 && found != size)
 		rc = -EBADMSG;
+	/* a hole would be a SIGBUS on a full tmpfs */
+	if(rc == 0 && fallocate(fd, 0, 0, (off_t)(SB_RING_PAGE + found)) != 0 && errno != EOPNOTSUPP)
+		rc = -errno;
 	if(rc == 0)
 		rc = map(r, fd, found);
 	close(fd);

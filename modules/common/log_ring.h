@@ -27,10 +27,13 @@ struct sb_ring
 	uint64_t size;
 };
 
+/** A power of two, at least 2 × SB_LOG_MAX_RECORD, at most 1 GB. */
+bool sb_ring_size_valid(uint64_t size);
+
 /**
  * Opens a writer's ring, or makes it.
  *
- * @param size bytes, a power of two of at least 2 × SB_LOG_MAX_RECORD; 0 takes what the file says and makes none
+ * @param size bytes, see sb_ring_size_valid(); 0 takes what the file says and makes none
  * @return 0, -ENOENT (size 0 and no file, or one whose maker was killed before it was a ring), -EBADMSG (not a ring, of
  * another size, or head and tail cannot be), or -errno
  */

@@ -5,6 +5,7 @@
 //     OUTAGE_S=60 node tests/run.mjs --only outage        (make test: some seconds each; make chaos: 60 and 30)
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, assertNoGaps } from '../lib/test.mjs';
 import { prepare } from '../lib/harness.mjs';
@@ -20,18 +21,20 @@ const CALL = ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', '
 const WORSE_P50_MS = 20, WORSE_P99_MS = 250;
 const say = (name, text) => console.log(`  ${name}: ${text}`);
 
-/** Runs f(sb, disk) on a Signalbox, whose journal has a disk of its own if o.disk says its MB; everything gone afterwards. */
+/** Runs f(sb, disk) on a Signalbox, whose journal (o.disk: its MB) or spool (o.memory) has a file system of its own; everything gone afterwards. */
 async function signalbox(o, f) {
   const sb = await prepare({ rules: RULES, shm: 128, modparams: 'modparam("callhook", "probe_max", 5)\n', ...o });
   let disk;
   try {
     if (o.disk) disk = await Disk.mount(sb.journal, { mb: o.disk });
+    if (o.memory) disk = await Disk.mount(sb.spool, { mb: o.memory, tmpfs: true });
     await sb.up();
     await f(sb, disk);
   } finally {
     await disk?.thaw();
-    await sb.stop();
+    if (sb.kamailio && !sb.kamailio.exited) await sb.down();
     await disk?.remove();
+    await sb.stop();
   }
 }
 
@@ -85,7 +88,7 @@ async function everythingArrives(name, sb, load, ms = 30000) {
 /** The journal's files hold every event of every call, without the spool. */
 async function onDisk(sb, load) {
   await sb.down();
-  fs.rmSync(sb.spool, { recursive: true, force: true });
+  for (const f of fs.readdirSync(sb.spool)) fs.rmSync(path.join(sb.spool, f));
   const r = await sb.signalbox('journal', 'count');
   assert.equal(r.code, 0, r.out);
   const n = load.ended().size;
@@ -225,6 +228,40 @@ test('outage_spool_limit_reached_sheds_in_order_and_counts', async () => {
     say(name, `${missing} of ${missing + events.length} events shed (records: ${JSON.stringify(shed)}; ringing first, at ${Math.round(detail.spool_bytes * 100 / detail.spool_limit)} %), no gap in any sequence`);
   });
 }, { seconds: 150, alone: true });
+
+test('outage_spool_file_system_full', async () => {
+  const name = 'outage_spool_file_system_full';
+  await signalbox({ name: 'spoolfull', memory: 64 }, async (sb, disk) => {
+    let full;
+    const run = await through(sb, {
+      begin: async () => disk.fill(),
+      // what comes meanwhile waits in the workers' rings, 1 MB each
+      until: async () => { await sleep(3000); full = await sb.rpc('callstate.stats'); },
+      end: async () => disk.makeRoom(),
+    });
+    assert.match(sb.log(), /ERROR.*the spool .* cannot be written: No space left on device; calls go on/);
+    assert.equal(full.events_lost, 0);
+    callsUnaffected(name, run);
+    await everythingArrives(name, sb, run.load);
+    await healthy(sb);
+    await onDisk(sb, run.load);
+  });
+}, { seconds: 120, alone: true });
+
+test('outage_spool_process_stopped', async () => {
+  const name = 'outage_spool_process_stopped';
+  await signalbox({ name: 'collector' }, async (sb) => {
+    const pid = await sb.pidOf('callstate spool');
+    try {
+      const run = await through(sb, { seconds: 3, begin: async () => process.kill(pid, 'SIGSTOP'), end: async () => process.kill(pid, 'SIGCONT') });
+      callsUnaffected(name, run);
+      await everythingArrives(name, sb, run.load);
+      await onDisk(sb, run.load);
+    } finally {
+      try { process.kill(pid, 'SIGCONT'); } catch { /* it is gone */ }
+    }
+  });
+}, { seconds: 120, alone: true });
 
 test('outage_journal_process_stopped', async () => {
   const name = 'outage_journal_process_stopped';

@@ -2,7 +2,7 @@
 // A disk of a test's own, mounted from a file, that can fill up, freeze or break. Needs root and loop devices: without
 // them the test is skipped.
 //
-//     const d = await Disk.mount(dir, { mb: 64 });     dir exists and is empty
+//     const d = await Disk.mount(dir, { mb: 64 });     dir exists and is empty; { tmpfs: true }: memory instead, which can only fill up
 //     await d.freeze(5); await d.thaw();               writes to it hang meanwhile: never write there from the test itself
 //     d.fill(); d.makeRoom();
 //     d.fail();                                        as after an I/O error: ext4 makes itself read-only
@@ -36,12 +36,15 @@ export class Disk {
     const d = new Disk();
     d.dir = dir;
     d.image = `${dir}.img`;
-    const fd = fs.openSync(d.image, 'w');
-    fs.ftruncateSync(fd, (o.mb ?? 64) * 1048576);
-    fs.closeSync(fd);
     try {
-      await must('mkfs.ext4', '-q', '-F', '-m', '0', d.image);
-      await d.attach();
+      if (o.tmpfs) {
+        await must('mount', '-t', 'tmpfs', '-o', `size=${o.mb ?? 64}m,mode=700`, 'signalbox-test', dir);
+      } else {
+        fs.writeFileSync(d.image, '');
+        fs.truncateSync(d.image, (o.mb ?? 64) * 1048576);
+        await must('mkfs.ext4', '-q', '-F', '-m', '0', d.image);
+        await d.attach();
+      }
     } catch (e) {
       fs.rmSync(d.image, { force: true });
       throw new Skip(`no disk of its own can be made: ${e.message}`);
