@@ -194,8 +194,9 @@ void cs_fill(struct cs_call *c, struct sip_msg *msg)
 	str uri;
 
 	new_id(c);
-	if(!cs_text_set(c, CS_T_SIP_CALL_ID, msg->callid->body.s, (size_t)msg->callid->body.len)
-			|| !cs_text_set(c, CS_T_FROM_TAG, get_from(msg)->tag_value.s, (size_t)get_from(msg)->tag_value.len))
+	if(!cs_text_set(c, CS_T_SIP_CALL_ID, msg->callid->body.s, (size_t)msg->callid->body.len))
+		c->flags |= CS_F_NO_CONTACT;
+	if(!cs_text_set(c, CS_T_FROM_TAG, get_from(msg)->tag_value.s, (size_t)get_from(msg)->tag_value.len))
 		c->flags |= CS_F_NO_CONTACT;
 	set(c, CS_T_FROM_URI, get_from(msg)->uri);
 	set(c, CS_T_FROM_NAME, unquoted(get_from(msg)->display));

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "log_ring.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -341,24 +343,37 @@ void sb_collector_wait(struct sb_collector *c, int timeout_ms)
 	atomic_store(&c->log->sh->collector_waiting, 0);
 }
 
-static int leftovers_open(struct sb_collector *c)
+static int leftover_open(struct sb_collector *c, unsigned writer)
 {
 	const char *dir = c->log->cfg.spool_dir;
+	int rc = source_add(c, writer);
 
-	for(unsigned i = 0; i < SB_LOG_WRITERS; i++) {
-		int rc = source_add(c, i);
-		if(rc == -ENOENT) {
-			sb_ring_remove(dir, i);
-		} else if(rc == -EBADMSG) {
-			damage(c->log->sh, 1);
-			rc = sb_ring_aside(dir, i);
-			if(rc != 0)
-				return rc;
-		} else if(rc != 0) {
-			return rc;
-		}
+	if(rc == -EBADMSG) {
+		damage(c->log->sh, 1);
+		return sb_ring_aside(dir, writer);
 	}
-	return 0;
+	return rc == -ENOENT ? sb_ring_remove(dir, writer) : rc;
+}
+
+static int leftovers_open(struct sb_collector *c)
+{
+	DIR *d = opendir(c->log->cfg.spool_dir);
+	struct dirent *e;
+	int rc = 0;
+
+	if(d == NULL)
+		return -errno;
+	while(rc == 0 && (e = readdir(d)) != NULL) {
+		char name[32];
+		unsigned writer;
+		if(sscanf(e->d_name, "ring-%u", &writer) != 1 || writer >= SB_LOG_WRITERS)
+			continue;
+		snprintf(name, sizeof(name), "ring-%u", writer);
+		if(strcmp(name, e->d_name) == 0)
+			rc = leftover_open(c, writer);
+	}
+	closedir(d);
+	return rc;
 }
 
 int sb_collect_leftovers(struct sb_log *log)

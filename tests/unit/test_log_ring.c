@@ -283,10 +283,10 @@ static void a_start_killed_while_it_collects_loses_and_repeats_nothing(void **st
 	unsigned killed = 0;
 	uint64_t n = 0;
 
-	for(unsigned round = 0; round < 60; round++) {
+	for(unsigned round = 0; round < 20; round++) {
 		int status = 1;
 		n = killed_instance(f, n, 2000, round % 2);
-		for(long us = 20 * round; status != 0; us += 300) {
+		for(long us = 40 * round; status != 0; us += 300) {
 			pid_t pid = fork();
 			if(pid == 0)
 				_exit(fixture_start(f) != 0);
@@ -299,7 +299,7 @@ static void a_start_killed_while_it_collects_loses_and_repeats_nothing(void **st
 		}
 		ring_restart(f);
 	}
-	assert_true(killed >= 60);
+	assert_true(killed >= 20);
 	struct sb_reader *r;
 	assert_int_equal(0, sb_reader_open(&r, JOURNAL, SPOOL, (struct sb_pos){0, 0}));
 	for(uint64_t i = 1; i <= n; i++)
