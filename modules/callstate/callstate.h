@@ -41,6 +41,7 @@ struct cs_shared
 	gen_lock_t lock[CS_BUCKETS];
 	uint32_t head[CS_BUCKETS]; /* index + 1 */
 	struct cs_call **chunk;
+	_Atomic uint64_t *due; /* deadline of each record, side by side: a tick over 10,000 calls reads 80 kB, not 40 MB */
 	struct sb_log_shared log;
 };
 
@@ -57,14 +58,19 @@ extern struct cs_shared *cs_sh;
 extern struct sb_log cs_log;
 extern struct tm_binds cs_tm;
 
-/* cs_table.c: calls by Call-ID. "Locked" = the bucket's lock is held; release it with cs_unlock(). Never call tm or
+/* cs_table.c: calls by Call-ID. "Locked" = the bucket's lock is held; give the call back with cs_put(). Never call tm or
  * anything that may lock while holding it. */
 int cs_table_init(unsigned max);
 uint64_t cs_hash(const char *call_id, size_t len);
 /** A free record, cleared, linked and locked; NULL: all are taken. The caller has the bucket locked with cs_lock(). */
 struct cs_call *cs_new_locked(uint64_t hash);
 void cs_lock(uint64_t hash);
+/** Where no call was changed; a call that was is given back with cs_put(), by its old hash if it was freed. */
 void cs_unlock(uint64_t hash);
+/** Unlocks a call. What the timer looks at is brought up to date here, and nowhere else once there are workers. */
+void cs_put(struct cs_call *c);
+/** The timer's copy of the deadline; for cs_put(), cs_free_locked() and the restore. */
+void cs_due_set(const struct cs_call *c);
 /** First call of that Call-ID and caller's tag, those that are not over first. The bucket is locked. */
 struct cs_call *cs_find_locked(uint64_t hash, const str *call_id, const str *from_tag);
 /** Unlinks and frees; still locked afterwards. */
@@ -95,21 +101,27 @@ uint64_t cs_mono(void);
 
 /* cs_msg.c: from a SIP message to the core's words. buf: where MEDIA columns are written */
 #define CS_MEDIA_BUF 640
+#define CS_ADDRESS_MAX 80
 struct cs_msgbuf
 {
 	struct cs_msg m;
 	char media[CS_MEDIA_BUF];
 	char route[512];
-	char dst[80];
+	char dst[CS_ADDRESS_MAX];
 };
 struct cs_span cs_span_of(str s);
 void cs_msg_request(struct cs_msgbuf *b, struct sip_msg *msg);
 void cs_msg_reply(struct cs_msgbuf *b, struct sip_msg *rpl, int code);
+/** Adds where the reply came from. */
+void cs_msg_dst(struct cs_msgbuf *b, struct sip_msg *rpl);
 /** Fills a new call from its INVITE. */
 void cs_fill(struct cs_call *c, struct sip_msg *msg);
-/** "udp:192.0.2.1:5060" */
-struct cs_span cs_address(char *buf, size_t size, int proto, const char *ip, unsigned port);
+/** "udp:192.0.2.1:5060" @param ip as Kamailio writes it */
+struct cs_span cs_address(char buf[CS_ADDRESS_MAX], int proto, const char *ip, unsigned port);
+/** Call-ID, To with its tag, CSeq, and where From is. @return 0 or -1 */
 int cs_parse_dialog_headers(struct sip_msg *msg);
+/** Needs cs_parse_dialog_headers(). */
+str cs_from_tag(struct sip_msg *msg);
 
 /* cs_tm.c, cs_dialog.c, cs_stateless.c */
 int cs_tm_init(void);
@@ -120,7 +132,10 @@ int cs_on_stateless_reply(struct sip_msg *msg);
 int cs_start(struct sip_msg *msg);
 /** Remembers that this process's script started a call with this message, until the script's end. @param ref 0: no room */
 void cs_started(struct sip_msg *msg, uint64_t ref);
-bool cs_was_started(struct sip_msg *msg);
+/** @return the call's ref, or 0 */
+uint64_t cs_was_started(struct sip_msg *msg);
+/** A transaction reports on it: the script's end has nothing to say. */
+void cs_was_attached(struct sip_msg *msg);
 /** The script wanted a call to be followed, and there was no room. */
 bool cs_was_refused(struct sip_msg *msg);
 /** In-dialog transaction of a request that rr has just matched. */

@@ -42,10 +42,22 @@ static bool is_new(struct cs_call *c, enum cs_by by, uint32_t cseq)
 	return true;
 }
 
-static void on_ack(struct cs_call *c, const struct cs_ctx *x)
+static void on_ack(struct cs_call *c, struct cs_span callee_tag, struct sip_msg *msg, const struct cs_ctx *x)
 {
+	if(c->flags & CS_F_OFFER_LATE)
+		cs_msg_request(&buf, msg);
+	else
+		memset(&buf.m, 0, sizeof(buf.m));
+	buf.m.to_tag = callee_tag;
 	cs_on_ack(c, &buf.m, x);
 	cs_on_late_answer(c, &buf.m, x);
+}
+
+static void on_bye(struct cs_call *c, enum cs_by by, struct cs_span callee_tag, struct sip_msg *msg, const struct cs_ctx *x)
+{
+	cs_msg_request(&buf, msg);
+	buf.m.to_tag = callee_tag;
+	cs_on_bye(c, by, &buf.m, x);
 }
 
 static struct cs_span header(struct sip_msg *msg, const char *name, int len)
@@ -87,6 +99,7 @@ static void on_notify(struct cs_call *c, enum cs_by by, struct sip_msg *msg, con
 static void on_matched(struct sip_msg *msg, str *params, void *arg)
 {
 	enum cs_by by = CS_BY_UNKNOWN;
+	struct cs_span callee_tag;
 	struct cs_call *c;
 	struct cs_ctx x;
 
@@ -96,30 +109,28 @@ static void on_matched(struct sip_msg *msg, str *params, void *arg)
 	if(cs_parse_dialog_headers(msg) < 0 || get_to(msg)->tag_value.len == 0)
 		return;
 	cs_context(&x, msg);
-	cs_msg_request(&buf, msg);
 	c = cs_of_msg(msg, &by);
 	if(c == NULL) {
 		if(msg->REQ_METHOD == METHOD_BYE)
 			cs_loser_ended(&msg->callid->body, &get_to(msg)->tag_value);
 		return;
 	}
-	if(by == CS_BY_CALLEE)
-		buf.m.to_tag = cs_span_of(get_from(msg)->tag_value);
+	callee_tag = cs_span_of(by == CS_BY_CALLEE ? cs_from_tag(msg) : get_to(msg)->tag_value);
 	matched.id = msg->id;
 	matched.pid = msg->pid;
 	matched.ref = cs_ref(c);
 	matched.by = by;
 	if(msg->REQ_METHOD == METHOD_ACK)
-		on_ack(c, &x);
+		on_ack(c, callee_tag, msg, &x);
 	else if(msg->REQ_METHOD == METHOD_BYE) /* whatever its CSeq: it ends a call only once */
-		cs_on_bye(c, by, &buf.m, &x);
+		on_bye(c, by, callee_tag, msg, &x);
 	else if(!is_new(c, by, x.cseq))
 		matched.ref = 0;
 	else if(msg->REQ_METHOD == METHOD_REFER)
 		on_refer(c, by, msg, &x);
 	else if(msg->REQ_METHOD == METHOD_NOTIFY)
 		on_notify(c, by, msg, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void on_reply(struct cell *t, int type, struct tmcb_params *ps)
@@ -149,7 +160,7 @@ static void on_reply(struct cell *t, int type, struct tmcb_params *ps)
 		cs_on_refer_reply(c, a->by, &buf.m, &x);
 	else if(ps->code < 300)
 		cs_on_offer_done(c, a->by, &a->offer, &buf.m, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void forget(void *p)

@@ -38,7 +38,7 @@ static void done(uint64_t ref, enum cs_by side, int code)
 	if(c == NULL)
 		return;
 	cs_end_reply(c, side, code, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void on_bye_done(struct cell *t, int type, struct tmcb_params *ps)
@@ -129,7 +129,7 @@ int cs_end_call(uint64_t ref, enum cs_cause cause)
 	answered = cs_end_begin(c, cause, &x);
 	setup = !answered && cs_cancel_begin(c, cause, &x);
 	memcpy(&copy, c, sizeof(copy));
-	cs_unlock(c->hash);
+	cs_put(c);
 	if(answered)
 		cs_send_byes(&copy, ref);
 	else if(!setup)

@@ -144,7 +144,7 @@ int cs_set(struct sip_msg *msg, const str *name, const str *value)
 	if(c == NULL)
 		return keep_early(msg, name, value);
 	err = set_one(c, name, value);
-	cs_unlock(c->hash);
+	cs_put(c);
 	return err;
 }
 
@@ -165,7 +165,7 @@ static int api_emit(struct sip_msg *msg, const str *type, const str *text)
 	err = (c->flags & CS_F_CDR_DONE) ? -ENOENT : 0;
 	if(err == 0)
 		cs_emit(c, SB_CUSTOM, NULL, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 	return err;
 }
 
@@ -231,7 +231,7 @@ static int api_hold(struct sip_msg *msg, const char *owner, const char *key)
 	if(c == NULL)
 		return -ENOENT;
 	err = add_hold(c, what);
-	cs_unlock(c->hash);
+	cs_put(c);
 	return err;
 }
 

@@ -47,52 +47,67 @@ static void end_orphans(void)
 	_exit(1);
 }
 
-/* Looks at one record whose deadline has passed. @return true: its limit is reached, and it was copied */
-static bool look(struct cs_call *c, uint64_t mono, uint64_t *ref)
+/* Looks at one record whose deadline has passed. @return its ref if its limit is reached, or 0 */
+static uint64_t look(struct cs_call *c, uint64_t mono)
 {
-	uint64_t hash = c->hash;
-	bool limit = false;
+	uint64_t hash = c->hash, ref = 0;
 	struct cs_ctx x;
 
 	cs_lock(hash);
-	if((c->gen & 1) && c->hash == hash && c->deadline && c->deadline <= mono) {
-		cs_context(&x, NULL);
-		switch(cs_on_deadline(c, &x)) {
-			case CS_DUE_FREE:
-				cs_release_holds(c, 0);
-				cs_free_locked(c);
-				break;
-			case CS_DUE_LIMIT:
-				*ref = cs_ref(c);
-				limit = true;
-				break;
-			default:
-				break;
-		}
+	if(!(c->gen & 1) || c->hash != hash || c->deadline == 0 || c->deadline > mono) {
+		cs_unlock(hash);
+		return 0;
 	}
-	cs_unlock(hash);
-	return limit;
+	cs_context(&x, NULL);
+	switch(cs_on_deadline(c, &x)) {
+		case CS_DUE_FREE:
+			cs_release_holds(c, 0);
+			cs_free_locked(c);
+			cs_unlock(hash);
+			return 0;
+		case CS_DUE_LIMIT:
+			ref = cs_ref(c);
+			break;
+		default:
+			break;
+	}
+	cs_put(c);
+	return ref;
+}
+
+/* Only a restart makes them, so that there is nothing to count for most of the time. */
+static void count_restored_setup(uint32_t made)
+{
+	int64_t n = 0;
+
+	if(cs_sh->n.restored_setup == 0)
+		return;
+	for(uint32_t i = 0; i < made; i++) {
+		const struct cs_call *c = cs_at(i);
+
+		n += (c->gen & 1) && (c->flags & (CS_F_RESTORED | CS_F_ATTACHED)) == CS_F_RESTORED && !cs_answered(c);
+	}
+	cs_sh->n.restored_setup = n;
 }
 
 static void on_tick(unsigned int ticks, void *param)
 {
 	static uint64_t next_alarm;
-	uint64_t mono = cs_mono(), ref = 0;
+	uint64_t mono = cs_mono();
 	uint32_t made = cs_sh->made;
-	int64_t setup = 0;
 
 	if(parent && getppid() != parent)
 		end_orphans();
 	for(uint32_t i = 0; i < made; i++) {
-		struct cs_call *c = cs_at(i);
+		uint64_t due = atomic_load_explicit(&cs_sh->due[i], memory_order_relaxed), ref;
 
-		if(!(c->gen & 1))
+		if(due == 0 || due > mono)
 			continue;
-		setup += (c->flags & (CS_F_RESTORED | CS_F_ATTACHED)) == CS_F_RESTORED && !cs_answered(c);
-		if(c->deadline && c->deadline <= mono && look(c, mono, &ref))
+		ref = look(cs_at(i), mono);
+		if(ref)
 			cs_end_call(ref, CS_C_MAX_DURATION);
 	}
-	cs_sh->n.restored_setup = setup;
+	count_restored_setup(made);
 	cs_loser_tick(mono);
 	if(mono >= next_alarm) {
 		cs_alarm_tick(mono);

@@ -73,7 +73,7 @@ int cs_pv_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *res)
 		cs_field_get(&cs_fields[param->pvn.u.isname.name.n], c, cs_mono(), &v);
 		known = v.kind == CS_V_INT || keep(v.text.s, v.text.len, &text);
 	}
-	cs_unlock(c->hash);
+	cs_put(c);
 
 	if(!known)
 		return pv_get_null(msg, param, res);

@@ -197,6 +197,7 @@ int cs_restore(void)
 		if(!(c->gen & 1))
 			continue;
 		cs_on_restored(c, now, mono, c->deadline == 1, (uint64_t)cs_params.setup_timeout * 1000000);
+		cs_due_set(c);
 		calls++;
 		setup += cs_in_setup(c);
 	}

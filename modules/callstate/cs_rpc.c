@@ -246,7 +246,7 @@ static void put_reason(uint64_t ref, const str *reason)
 		return;
 	if(!cs_over(c) && !(c->flags & CS_F_ENDING))
 		cs_text_set(c, CS_T_HANGUP_REASON, reason->s, (size_t)reason->len);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void rpc_end(rpc_t *rpc, void *ctx)

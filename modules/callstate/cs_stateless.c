@@ -15,6 +15,7 @@ static struct
 	unsigned id;
 	int pid;
 	uint64_t ref;
+	bool attached;
 	int code; /* of a stateless reply */
 } started;
 
@@ -25,12 +26,18 @@ void cs_started(struct sip_msg *msg, uint64_t ref)
 	started.id = msg->id;
 	started.pid = msg->pid;
 	started.ref = ref;
+	started.attached = false;
 	started.code = 0;
 }
 
-bool cs_was_started(struct sip_msg *msg)
+uint64_t cs_was_started(struct sip_msg *msg)
 {
-	return started.ref && started.id == msg->id && started.pid == msg->pid;
+	return started.id == msg->id && started.pid == msg->pid ? started.ref : 0;
+}
+
+void cs_was_attached(struct sip_msg *msg)
+{
+	started.attached = cs_was_started(msg) != 0;
 }
 
 bool cs_was_refused(struct sip_msg *msg)
@@ -52,14 +59,16 @@ static int on_script_end(struct sip_msg *msg, unsigned int flags, void *arg)
 
 	if(!cs_was_started(msg))
 		return 1;
+	started.pid = 0;
+	if(started.attached)
+		return 1;
 	m.code = (uint16_t)started.code;
 	cs_context(&x, msg);
 	x.code = m.code;
 	c = cs_get(started.ref);
-	started.pid = 0;
 	if(c) {
 		cs_on_script_end(c, &m, &x);
-		cs_unlock(c->hash);
+		cs_put(c);
 	}
 	return 1;
 }
@@ -81,7 +90,7 @@ static int on_script_start(struct sip_msg *msg, unsigned int flags, void *arg)
 		return 1;
 	if((c->flags & CS_F_RESTORED) && !(c->flags & CS_F_ATTACHED))
 		cs_on_cancel(c, &buf.m, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 	return 1;
 }
 
@@ -112,6 +121,7 @@ int cs_on_stateless_reply(struct sip_msg *msg)
 					 : -1;
 	cs_context(&x, msg);
 	cs_msg_reply(&buf, msg, code);
+	cs_msg_dst(&buf, msg);
 	c = cs_of_msg(msg, &by);
 	if(c == NULL)
 		return 1;
@@ -125,7 +135,7 @@ int cs_on_stateless_reply(struct sip_msg *msg)
 		else
 			cs_on_reply(c, old, &buf.m, &x);
 	}
-	cs_unlock(c->hash);
+	cs_put(c);
 	return 1;
 }
 

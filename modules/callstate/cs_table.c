@@ -34,9 +34,11 @@ int cs_table_init(unsigned max)
 	memset(cs_sh, 0, sizeof(*cs_sh));
 	cs_sh->max = max;
 	cs_sh->chunk = shm_malloc(chunks * sizeof(*cs_sh->chunk));
-	if(cs_sh->chunk == NULL)
+	cs_sh->due = shm_malloc(max * sizeof(*cs_sh->due));
+	if(cs_sh->chunk == NULL || cs_sh->due == NULL)
 		goto nomem;
 	memset(cs_sh->chunk, 0, chunks * sizeof(*cs_sh->chunk));
+	memset(cs_sh->due, 0, max * sizeof(*cs_sh->due));
 	if(lock_init(&cs_sh->free_lock) == NULL)
 		goto nomem;
 	for(unsigned i = 0; i < CS_BUCKETS; i++)
@@ -61,6 +63,17 @@ void cs_lock(uint64_t hash)
 void cs_unlock(uint64_t hash)
 {
 	lock_release(&cs_sh->lock[bucket(hash)]);
+}
+
+void cs_due_set(const struct cs_call *c)
+{
+	atomic_store_explicit(&cs_sh->due[c->self], c->deadline, memory_order_relaxed);
+}
+
+void cs_put(struct cs_call *c)
+{
+	cs_due_set(c);
+	cs_unlock(c->hash);
 }
 
 /* One more chunk of records onto the free list; free_lock is held. */
@@ -121,6 +134,7 @@ void cs_free_locked(struct cs_call *c)
 		*link = c->next;
 	c->gen++;
 	c->deadline = 0;
+	cs_due_set(c);
 	cs_sh->n.active--;
 	lock_get(&cs_sh->free_lock);
 	c->next = cs_sh->free;
@@ -221,13 +235,23 @@ uint64_t cs_search(const char *id, size_t len, struct cs_call *copy)
 
 int cs_parse_dialog_headers(struct sip_msg *msg)
 {
+	if(msg->callid && msg->from && msg->to && msg->to->parsed && msg->cseq)
+		return 0;
 	if(parse_headers(msg, HDR_CALLID_F | HDR_FROM_F | HDR_TO_F | HDR_CSEQ_F, 0) < 0)
 		return -1;
 	if(!msg->callid || !msg->from || !msg->to || !msg->cseq)
 		return -1;
-	if(parse_from_header(msg) < 0 || parse_to_header(msg) < 0)
-		return -1;
-	return 0;
+	return parse_to_header(msg);
+}
+
+str cs_from_tag(struct sip_msg *msg)
+{
+	struct cs_span tag;
+
+	if(msg->from->parsed)
+		return get_from(msg)->tag_value;
+	tag = cs_tag(cs_span_of(msg->from->body));
+	return (str){(char *)tag.s, (int)tag.len};
 }
 
 static bool is(const struct cs_call *c, enum cs_text t, const str *s)
@@ -269,7 +293,7 @@ struct cs_call *cs_of_msg(struct sip_msg *msg, enum cs_by *by)
 
 	if(cs_parse_dialog_headers(msg) < 0)
 		return NULL;
-	from_tag = get_from(msg)->tag_value;
+	from_tag = cs_from_tag(msg);
 	to_tag = get_to(msg)->tag_value;
 	hash = cs_hash(msg->callid->body.s, (size_t)msg->callid->body.len);
 	cs_lock(hash);

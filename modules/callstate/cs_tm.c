@@ -29,7 +29,7 @@ static struct cs_call *call_of(uint64_t ref)
 
 	if(c == NULL || c->txn == (ref >> CS_REF_TXN & CS_TXN_MASK))
 		return c;
-	cs_unlock(c->hash);
+	cs_put(c);
 	return NULL;
 }
 
@@ -44,7 +44,7 @@ static void on_forwarded(struct cell *t, struct tmcb_params *ps, uint64_t ref)
 	if(c == NULL)
 		return;
 	cs_on_attempt(c, (unsigned)t->nr_of_outgoings, cs_span_of(*uri), &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static bool for_invite(struct sip_msg *rpl)
@@ -52,8 +52,18 @@ static bool for_invite(struct sip_msg *rpl)
 	return rpl->cseq && rpl->cseq->parsed && get_cseq(rpl)->method_id == METHOD_INVITE;
 }
 
+/* Only the first reply of a branch tells something new. */
+static void add_dst(struct cs_call *c, unsigned branch, struct sip_msg *rpl)
+{
+	struct cs_attempt *a = cs_attempt_of(c, branch);
+
+	if(a && a->dst.len == 0)
+		cs_msg_dst(&buf, rpl);
+}
+
 static void on_branch_reply(struct tmcb_params *ps, uint64_t ref)
 {
+	unsigned branch = (unsigned)cs_tm.t_gett_branch();
 	struct cs_ctx x;
 	struct cs_call *c;
 
@@ -64,8 +74,9 @@ static void on_branch_reply(struct tmcb_params *ps, uint64_t ref)
 	c = call_of(ref);
 	if(c == NULL)
 		return;
-	cs_on_branch_final(c, (unsigned)cs_tm.t_gett_branch(), &buf.m, &x);
-	cs_unlock(c->hash);
+	add_dst(c, branch, ps->rpl);
+	cs_on_branch_final(c, branch, &buf.m, &x);
+	cs_put(c);
 }
 
 /* A branch that a timer ended, also while others ring. */
@@ -82,11 +93,12 @@ static void on_branch_failure(struct tmcb_params *ps, uint64_t ref)
 	if(c == NULL)
 		return;
 	cs_on_branch_final(c, (unsigned)cs_tm.t_gett_branch(), &m, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void on_relayed(struct tmcb_params *ps, uint64_t ref)
 {
+	unsigned branch = (unsigned)cs_tm.t_gett_branch();
 	struct cs_ctx x;
 	struct cs_call *c;
 
@@ -97,16 +109,17 @@ static void on_relayed(struct tmcb_params *ps, uint64_t ref)
 	c = call_of(ref);
 	if(c == NULL)
 		return;
-	cs_on_reply(c, (unsigned)cs_tm.t_gett_branch(), &buf.m, &x);
+	add_dst(c, branch, ps->rpl);
+	cs_on_reply(c, branch, &buf.m, &x);
 	if((c->flags & CS_F_TWO_DIALOGS) && !cs_text_is(c, CS_T_TO_TAG, buf.m.to_tag.s, buf.m.to_tag.len))
 		cs_loser_add(c, &buf.m);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 /* Branches whose end no callback told: timers and send errors. */
 static void reconcile(struct cs_call *c, struct cell *t, int code, const struct cs_ctx *x)
 {
-	char dst[80];
+	char dst[CS_ADDRESS_MAX];
 
 	for(int i = 0; i < t->nr_of_outgoings; i++) {
 		struct ua_client *u = &t->uac[i];
@@ -117,7 +130,7 @@ static void reconcile(struct cs_call *c, struct cell *t, int code, const struct 
 		if(code == 477 && i == t->nr_of_outgoings - 1)
 			m.code = 477;
 		if(u->request.buffer && u->request.dst.send_sock)
-			m.dst = cs_address(dst, sizeof(dst), u->request.dst.proto, suip2a(&u->request.dst.to, sizeof(u->request.dst.to)),
+			m.dst = cs_address(dst, u->request.dst.proto, suip2a(&u->request.dst.to, sizeof(u->request.dst.to)),
 					su_getport(&u->request.dst.to));
 		cs_on_branch_final(c, (unsigned)i, &m, x);
 	}
@@ -147,7 +160,7 @@ static void on_ready(struct cell *t, struct tmcb_params *ps, uint64_t ref)
 	x.cseq = c->invite_cseq;
 	reconcile(c, t, ps->code, &x);
 	cs_on_final(c, &m, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void on_answered_here(struct tmcb_params *ps, uint64_t ref)
@@ -165,7 +178,7 @@ static void on_answered_here(struct tmcb_params *ps, uint64_t ref)
 	if(c == NULL)
 		return;
 	cs_on_reply(c, CS_BRANCH_OLD | 0xff, &buf.m, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void on_cancelled(struct tmcb_params *ps, uint64_t ref)
@@ -179,7 +192,7 @@ static void on_cancelled(struct tmcb_params *ps, uint64_t ref)
 	if(c == NULL)
 		return;
 	cs_on_cancel(c, &buf.m, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void on_destroyed(uint64_t ref)
@@ -191,7 +204,7 @@ static void on_destroyed(uint64_t ref)
 		return;
 	cs_context(&x, NULL);
 	cs_on_destroyed(c, &x);
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 static void on_invite(struct cell *t, int type, struct tmcb_params *ps)
@@ -260,7 +273,7 @@ static struct cs_call *begin(struct sip_msg *msg)
 	struct cs_ctx x;
 	uint64_t hash;
 
-	if(cs_parse_dialog_headers(msg) < 0)
+	if(cs_parse_dialog_headers(msg) < 0 || parse_from_header(msg) < 0)
 		return NULL;
 	hash = cs_hash(msg->callid->body.s, (size_t)msg->callid->body.len);
 	cs_lock(hash);
@@ -288,20 +301,22 @@ static bool initial_invite(struct sip_msg *msg)
 
 static void attach(struct cell *t, struct sip_msg *msg)
 {
-	struct cs_call *c = begin(msg);
+	uint64_t known = cs_was_started(msg);
+	struct cs_call *c = known ? cs_get(known) : begin(msg);
 	void *param;
 
 	if(c == NULL)
 		return;
 	if((c->flags & CS_F_ATTACHED) || !cs_in_setup(c)) {
-		cs_unlock(c->hash);
+		cs_put(c);
 		return;
 	}
 	c->flags |= CS_F_ATTACHED;
 	c->deadline = 0;
 	c->txn = (c->txn + 1) & CS_TXN_MASK;
 	param = param_of(c);
-	cs_unlock(c->hash);
+	cs_put(c);
+	cs_was_attached(msg);
 	cs_transfer_linked();
 	if(cs_tm.register_tmcb(msg, t, INVITE_CALLBACKS, on_invite, param, NULL) < 0) {
 		LM_ERR("tm took no callback (out of shared memory?): call %.*s is not followed\n", msg->callid->body.len,
@@ -324,7 +339,7 @@ int cs_start(struct sip_msg *msg)
 		return -1;
 	}
 	ref = cs_ref(c);
-	cs_unlock(c->hash);
+	cs_put(c);
 	cs_transfer_linked();
 	cs_started(msg, ref);
 	t = cs_tm.t_gett();

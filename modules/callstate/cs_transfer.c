@@ -106,7 +106,7 @@ void cs_transfer_linked(void)
 	if(c == NULL)
 		return;
 	memcpy(c->xfer_to, linked.to, sizeof(linked.to));
-	cs_unlock(c->hash);
+	cs_put(c);
 }
 
 int cs_transfer_init(void)

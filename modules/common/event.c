@@ -2,10 +2,7 @@
 #include "event.h"
 #include "log.h"
 
-#include <endian.h>
 #include <errno.h>
-
-#define HEAD 4u
 
 static const char *const type_name[256] = {
 #define X(name, n, text, shed) [n] = text,
@@ -37,58 +34,9 @@ static const char *const state_name[] = {
 #undef X
 };
 
-static uint8_t *put_head(struct sb_out *o, enum sb_col col, enum sb_kind kind, size_t len)
-{
-	if(o->overflow || len > UINT16_MAX || o->cap - o->len < HEAD + len) {
-		o->overflow = true;
-		return NULL;
-	}
-	uint8_t *p = o->p + o->len;
-	uint16_t n = htole16((uint16_t)len);
-	p[0] = (uint8_t)col;
-	p[1] = (uint8_t)kind;
-	memcpy(p + 2, &n, sizeof(n));
-	o->len += HEAD + len;
-	return p + HEAD;
-}
-
-void sb_put(struct sb_out *o, enum sb_col col, enum sb_kind kind, const void *data, size_t len)
-{
-	uint8_t *p = put_head(o, col, kind, len);
-	if(p != NULL && len > 0)
-		memcpy(p, data, len);
-}
-
-void sb_put_u64(struct sb_out *o, enum sb_col col, uint64_t v)
-{
-	v = htole64(v);
-	sb_put(o, col, SB_U64, &v, sizeof(v));
-}
-
-void sb_put_time(struct sb_out *o, enum sb_col col, uint64_t us)
-{
-	if(us == 0)
-		return;
-	us = htole64(us);
-	sb_put(o, col, SB_TIME, &us, sizeof(us));
-}
-
-void sb_put_str(struct sb_out *o, enum sb_col col, const char *s, size_t len)
-{
-	if(s != NULL && len > 0)
-		sb_put(o, col, SB_STR, s, len);
-}
-
-void sb_put_uuid(struct sb_out *o, enum sb_col col, const uint8_t id[16])
-{
-	static const uint8_t none[16];
-	if(memcmp(id, none, sizeof(none)) != 0)
-		sb_put(o, col, SB_UUID, id, sizeof(none));
-}
-
 size_t sb_group_begin(struct sb_out *o, enum sb_col col)
 {
-	put_head(o, col, SB_GROUP, 0);
+	sb_room(o, col, SB_GROUP, 0);
 	return o->len;
 }
 
@@ -128,19 +76,19 @@ int sb_in_next(struct sb_in *in, struct sb_field *f)
 {
 	if(in->at == in->len)
 		return 0;
-	if(in->len - in->at < HEAD)
+	if(in->len - in->at < SB_HEAD)
 		return -EBADMSG;
 	const uint8_t *p = in->p + in->at;
 	uint16_t n;
 	memcpy(&n, p + 2, sizeof(n));
 	n = le16toh(n);
-	if(in->len - in->at - HEAD < n || !right_length(p[1], n))
+	if(in->len - in->at - SB_HEAD < n || !right_length(p[1], n))
 		return -EBADMSG;
 	f->col = p[0];
 	f->kind = p[1];
 	f->len = n;
-	f->data = p + HEAD;
-	in->at += HEAD + n;
+	f->data = p + SB_HEAD;
+	in->at += SB_HEAD + n;
 	return 1;
 }
 

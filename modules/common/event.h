@@ -8,6 +8,7 @@
 #ifndef SB_EVENT_H
 #define SB_EVENT_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -194,6 +195,8 @@ enum sb_state
 #undef X
 };
 
+#define SB_HEAD 4u /* bytes in front of a column's own */
+
 /** Writing: never fails half-way; overflow is remembered and the whole record refused at the end. */
 struct sb_out
 {
@@ -202,11 +205,60 @@ struct sb_out
 	bool overflow;
 };
 
-void sb_put(struct sb_out *o, enum sb_col col, enum sb_kind kind, const void *data, size_t len);
-void sb_put_u64(struct sb_out *o, enum sb_col col, uint64_t v);
-void sb_put_time(struct sb_out *o, enum sb_col col, uint64_t us); /* 0 = unknown: nothing is written */
-void sb_put_str(struct sb_out *o, enum sb_col col, const char *s, size_t len); /* empty: nothing is written */
-void sb_put_uuid(struct sb_out *o, enum sb_col col, const uint8_t id[16]);	   /* all zero: nothing is written */
+/** Room for one column of len bytes, its head written. @return where the bytes go, or NULL: overflow */
+static inline uint8_t *sb_room(struct sb_out *o, enum sb_col col, enum sb_kind kind, size_t len)
+{
+	uint32_t head = htole32((uint32_t)col | (uint32_t)kind << 8 | (uint32_t)len << 16);
+	uint8_t *p = o->p + o->len;
+
+	if(o->overflow || len > UINT16_MAX || o->cap - o->len < SB_HEAD + len) {
+		o->overflow = true;
+		return NULL;
+	}
+	memcpy(p, &head, SB_HEAD);
+	o->len += SB_HEAD + len;
+	return p + SB_HEAD;
+}
+
+static inline void sb_put(struct sb_out *o, enum sb_col col, enum sb_kind kind, const void *data, size_t len)
+{
+	uint8_t *p = sb_room(o, col, kind, len);
+
+	if(p != NULL && len > 0)
+		memcpy(p, data, len);
+}
+
+static inline void sb_put_u64(struct sb_out *o, enum sb_col col, uint64_t v)
+{
+	v = htole64(v);
+	sb_put(o, col, SB_U64, &v, sizeof(v));
+}
+
+/** 0 = unknown: nothing is written */
+static inline void sb_put_time(struct sb_out *o, enum sb_col col, uint64_t us)
+{
+	uint64_t v = htole64(us);
+
+	if(us != 0)
+		sb_put(o, col, SB_TIME, &v, sizeof(v));
+}
+
+/** Empty: nothing is written */
+static inline void sb_put_str(struct sb_out *o, enum sb_col col, const char *s, size_t len)
+{
+	if(s != NULL && len > 0)
+		sb_put(o, col, SB_STR, s, len);
+}
+
+/** All zero: nothing is written */
+static inline void sb_put_uuid(struct sb_out *o, enum sb_col col, const uint8_t id[16])
+{
+	static const uint8_t none[16];
+
+	if(memcmp(id, none, sizeof(none)) != 0)
+		sb_put(o, col, SB_UUID, id, sizeof(none));
+}
+
 size_t sb_group_begin(struct sb_out *o, enum sb_col col); /* returns a mark for … */
 void sb_group_end(struct sb_out *o, size_t mark);
 

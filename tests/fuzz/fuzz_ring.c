@@ -35,13 +35,24 @@ static void check(int holds)
 		abort();
 }
 
+static char root[] = "/dev/shm/fuzz_ring-XXXXXX";
+
+static void directories_end(void)
+{
+	static const char *const names[] = {"spool/lock", "spool", "journal/node", "journal/epoch", "journal/spool", "journal", ""};
+	char path[SB_LOG_FILE];
+
+	for(unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", root, names[i]);
+		remove(path);
+	}
+}
+
 static void directories(void)
 {
-	static char root[] = "/dev/shm/fuzz_ring-XXXXXX";
-
 	if(shared != NULL)
 		return;
-	check(mkdtemp(root) != NULL);
+	check(mkdtemp(root) != NULL && atexit(directories_end) == 0);
 	shared = malloc(sb_log_shared_size());
 	snprintf(cfg.spool_dir, SB_LOG_PATH, "%s/spool", root);
 	snprintf(cfg.journal_dir, SB_LOG_PATH, "%s/journal", root);

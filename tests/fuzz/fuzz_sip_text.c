@@ -16,6 +16,21 @@ static int inside(struct cs_span v, const char *p, size_t len)
 	return v.s == NULL ? v.len == 0 : v.s >= p && v.s + v.len <= p + len;
 }
 
+static void message(struct cs_span rest)
+{
+	const char *p = rest.s;
+	size_t len = rest.len;
+	struct cs_span v, entry, uri;
+	unsigned port;
+
+	while(cs_header_next(&rest, &v) != CS_H_BODY) {
+		check(inside(v, p, len));
+		while(cs_route_next(&v, &entry, &uri))
+			check(inside(entry, p, len) && inside(uri, entry.s, entry.len) && inside(cs_uri_host(uri, &port), uri.s, uri.len));
+	}
+	check(inside(rest, p, len));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *p = (const char *)data;
@@ -40,6 +55,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(f.attended && f.call_id[0] != '\0' && f.to_tag[0] != '\0' && f.from_tag[0] != '\0'
 				&& strlen(f.call_id) < sizeof(f.call_id));
 	check(inside(cs_uri_address(p, size), p, size));
+	check(inside(cs_contact_uri((struct cs_span){p, size}), p, size));
+	check(inside(cs_tag((struct cs_span){p, size}), p, size));
+	message((struct cs_span){p, size});
 	int index = cs_via_branch_index(p, size);
 	check(index <= 255);
 	return 0;

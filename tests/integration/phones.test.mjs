@@ -44,6 +44,23 @@ test('two_phones_register_with_digest_call_and_hear_each_other', async () => {
   }
 });
 
+test('a_registered_phone_is_called_after_everything_was_killed', async () => {
+  const sb = await start({ name: 'reborn', rtpengine: true, users, defines: { REGISTER_SAVE: 1 } });
+  try {
+    const anna = await sb.baresip('anna');
+    const ben = await sb.baresip('ben', { answer: 'manual' });
+    await poll(async () => (await sqlite(sb.db, 'SELECT count(*) FROM location')).trim() === '2', 8000, 'both registrations in the database', 100);
+    await sb.kill9();
+    await sb.restart();
+    anna.dial(`sip:ben@${sb.domain}`);
+    await anna.wait('CALL_RINGING');
+    ben.accept();
+    await anna.wait('CALL_ESTABLISHED');
+  } finally {
+    await sb.stop();
+  }
+});
+
 test('a_phone_that_hangs_up_as_callee_ends_the_call', async () => {
   const sb = await start({ name: 'callee', rtpengine: true, users });
   try {

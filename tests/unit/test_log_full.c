@@ -176,11 +176,43 @@ static void on_a_full_disk_what_was_delivered_goes_first(void **state)
 	with_small(f, f->cfg.journal_dir, "size=256k", disk_full_of_history);
 }
 
+static void spool_fills_beside_rings(struct fixture *f)
+{
+	f->cfg.segment_size = 64 << 10;
+	f->cfg.ring_size = 2 * SB_LOG_MAX_RECORD;
+	must(fixture_start(f) == 0);
+	struct sb_log mine = f->log;
+	struct sb_collector *c;
+	must(sb_log_attach(&f->log, 1) == 0 && sb_collector_new(&c, &mine, 2) == 0);
+	f->log.cfg.spool_limit = 0; /* as if others had filled the file system */
+	uint64_t n = 0, full = 0;
+	for(unsigned round = 0; round < 4; round++) {
+		for(int64_t got = 0; got >= 0; got = sb_collector_pass(c))
+			n = append_until_full(f, n);
+		must_read(f, f->sh->records);
+		n = append_until_full(f, n);
+		must(f->sh->shed[SB_KEEP] > full && f->sh->records < n && sb_collector_pass(c) < 0);
+		full = f->sh->shed[SB_KEEP];
+		must(fixture_move(f) > 0 && sb_collector_pass(c) > 0);
+		must(f->sh->records == n && f->sh->failed == 0);
+		must_read(f, n);
+	}
+	must(n > 4 * 500);
+}
+
+static void what_a_full_spool_does_not_take_waits_in_rings_and_gets_in_once(void **state)
+{
+	struct fixture *f = *state;
+
+	with_small(f, f->cfg.spool_dir, "size=640k", spool_fills_beside_rings);
+}
+
 int main(void)
 {
 #define WITH_DIRS(test) cmocka_unit_test_setup_teardown(test, fixture_dirs, fixture_end)
 	const struct CMUnitTest tests[] = {
 			WITH_DIRS(a_full_spool_loses_only_what_it_refused),
+			WITH_DIRS(what_a_full_spool_does_not_take_waits_in_rings_and_gets_in_once),
 			WITH_DIRS(the_spools_limit_is_never_more_than_its_file_system_holds),
 			WITH_DIRS(a_full_disk_holds_up_the_mover_and_nobody_else),
 			WITH_DIRS(on_a_full_disk_what_was_delivered_goes_first),

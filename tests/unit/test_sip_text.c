@@ -229,7 +229,8 @@ static void every_piece_of_a_value_is_read_without_leaving_it(void **s)
 	(void)s;
 	static const char *const values[] = {"Q.850;cause=16;text=\"a\\\"b\", SIP;cause=200;text=x", "SIP/2.0 200 OK\r\n",
 			"\"B\" <sip:b?c=1@h:1;p?Subject=x&Replaces=a%40b%3Bto-tag%3Dt%3Bfrom-tag%3Df>;x",
-			"sip:h?Replaces=a%40b%3Bto-tag=1%3Bfrom-tag=2", "a@b;to-tag=tt;from-tag=ff", "z9hG4bK8c1d.0123456789.01"};
+			"sip:h?Replaces=a%40b%3Bto-tag=1%3Bfrom-tag=2", "a@b;to-tag=tt;from-tag=ff", "z9hG4bK8c1d.0123456789.01",
+			"Reason: x\r\nm: <a:b>\r\n y\r\n\r\nb"};
 	struct guard_page g;
 	guard_open(&g, 256);
 	for(size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -245,6 +246,12 @@ static void every_piece_of_a_value_is_read_without_leaving_it(void **s)
 				inside(r.sip_text, p, len);
 				cs_sipfrag_read(p, len, &phrase);
 				inside(phrase, p, len);
+				struct cs_span rest = {p, len}, v;
+				while(cs_header_next(&rest, &v) != CS_H_BODY)
+					inside(v, p, len);
+				inside(rest, p, len);
+				inside(cs_contact_uri((struct cs_span){p, len}), p, len);
+				inside(cs_tag((struct cs_span){p, len}), p, len);
 				if(cs_refer_to_read(p, len, &f) == 0)
 					inside(f.uri, p, len);
 				cs_replaces_read(p, len, &f);
@@ -254,6 +261,98 @@ static void every_piece_of_a_value_is_read_without_leaving_it(void **s)
 		}
 	}
 	guard_close(&g);
+}
+
+static struct cs_span span(const char *s)
+{
+	return (struct cs_span){s, strlen(s)};
+}
+
+static void headers_of_interest_come_in_order_and_the_body_last(void **s)
+{
+	(void)s;
+	static const char msg[] = "Via: SIP/2.0/UDP 192.0.2.1\r\n ;branch=z9hG4bK1\r\nCall-ID: c@x\r\nCSeq: 1 INVITE\r\n"
+							  "RECORD-ROUTE :\t<sip:192.0.2.9;lr>,\r\n\t<sip:192.0.2.8;lr> \r\n"
+							  "Contact: <sip:a@192.0.2.1>\nm: <sip:b@192.0.2.2>\r\nReasons: no\r\nReason: SIP;cause=200\r\n"
+							  "c:application/sdp\r\nContent-Length: 3\r\ncontent-Type: text/plain\r\n\r\nv=0";
+	struct cs_span rest = {msg, sizeof(msg) - 1}, v;
+	assert_int_equal(CS_H_RECORD_ROUTE, cs_header_next(&rest, &v));
+	assert_span("<sip:192.0.2.9;lr>,\r\n\t<sip:192.0.2.8;lr>", v);
+	assert_int_equal(CS_H_CONTACT, cs_header_next(&rest, &v));
+	assert_span("<sip:a@192.0.2.1>", v);
+	assert_int_equal(CS_H_CONTACT, cs_header_next(&rest, &v));
+	assert_span("<sip:b@192.0.2.2>", v);
+	assert_int_equal(CS_H_REASON, cs_header_next(&rest, &v));
+	assert_span("SIP;cause=200", v);
+	assert_int_equal(CS_H_CONTENT_TYPE, cs_header_next(&rest, &v));
+	assert_span("application/sdp", v);
+	assert_int_equal(CS_H_CONTENT_TYPE, cs_header_next(&rest, &v));
+	assert_span("text/plain", v);
+	assert_int_equal(CS_H_BODY, cs_header_next(&rest, &v));
+	assert_span("v=0", rest);
+}
+
+static void a_message_without_an_empty_line_has_no_body(void **s)
+{
+	(void)s;
+	static const char *const msg[] = {"", "Via: x", "Via: x\r\n", "Via: x\r\n\r\n", "Via: x\n\n", "c", "r:", "m", "\r\n", "\n",
+			"C\r\n\r\n", "Contac: x\r\n", "Contact\r\n\r\n", "Record Route: x"};
+	for(size_t i = 0; i < sizeof(msg) / sizeof(msg[0]); i++) {
+		struct cs_span rest = span(msg[i]), v;
+		assert_int_equal(CS_H_BODY, cs_header_next(&rest, &v));
+		assert_int_equal(0, rest.len);
+	}
+}
+
+static void contact_is_the_first_uri_with_or_without_brackets(void **s)
+{
+	(void)s;
+	assert_span("sip:a@b;transport=tcp", cs_contact_uri(span("\"A, <B>\" <sip:a@b;transport=tcp>;expires=3, <sip:c@d>")));
+	assert_span("sip:a@b", cs_contact_uri(span("sip:a@b;expires=3")));
+	assert_span("sip:a@b", cs_contact_uri(span("sip:a@b , <sip:c@d>")));
+	assert_int_equal(0, cs_contact_uri(span("*")).len);
+	assert_int_equal(0, cs_contact_uri(span("")).len);
+	assert_span("\"open <sip:a@b>", cs_contact_uri(span("\"open <sip:a@b>")));
+}
+
+static void tag_is_a_parameter_of_the_header_not_of_the_uri(void **s)
+{
+	(void)s;
+	assert_span("1", cs_tag(span("\"x;tag=9\" <sip:a@b;tag=8>;x=y;TAG = 1 ;z")));
+	assert_span("1", cs_tag(span("sip:a@b;tag=1")));
+	assert_int_equal(0, cs_tag(span("<sip:a@b;tag=8>")).len);
+	assert_int_equal(0, cs_tag(span("<sip:a@b>;tag;tags=2")).len);
+	assert_int_equal(0, cs_tag(span("")).len);
+}
+
+static void routes_come_one_by_one(void **s)
+{
+	(void)s;
+	struct cs_span rest = span(" <sip:p1;lr>;x=\",\" ,\r\n \"P, two\" <sip:u@p2:5070,lr>,bad"), entry, uri;
+	assert_true(cs_route_next(&rest, &entry, &uri));
+	assert_span("<sip:p1;lr>;x=\",\"", entry);
+	assert_span("sip:p1;lr", uri);
+	assert_true(cs_route_next(&rest, &entry, &uri));
+	assert_span("\"P, two\" <sip:u@p2:5070,lr>", entry);
+	assert_span("sip:u@p2:5070,lr", uri);
+	assert_false(cs_route_next(&rest, &entry, &uri));
+}
+
+static void host_and_port_of_a_uri(void **s)
+{
+	(void)s;
+	unsigned port;
+	assert_span("192.0.2.1", cs_uri_host(span("sip:192.0.2.1;lr"), &port));
+	assert_int_equal(0, port);
+	assert_span("p.example", cs_uri_host(span("sips:u:pw@p.example:5071;lr"), &port));
+	assert_int_equal(5071, port);
+	assert_span("[2001:db8::1]", cs_uri_host(span("sip:[2001:db8::1]:5072"), &port));
+	assert_int_equal(5072, port);
+	assert_span("[2001:db8::1]", cs_uri_host(span("sip:[2001:db8::1];lr"), &port));
+	assert_int_equal(0, port);
+	cs_uri_host(span("sip:h:99999"), &port);
+	assert_int_equal(0, port);
+	assert_int_equal(0, cs_uri_host(span("nothing"), &port).len);
 }
 
 int main(void)
@@ -274,6 +373,12 @@ int main(void)
 			cmocka_unit_test(replaces_longer_than_its_room_is_refused_not_cut),
 			cmocka_unit_test(address_of_a_uri_is_user_host_and_port),
 			cmocka_unit_test(branch_index_is_the_reversed_hexadecimal_that_tm_writes),
+			cmocka_unit_test(headers_of_interest_come_in_order_and_the_body_last),
+			cmocka_unit_test(a_message_without_an_empty_line_has_no_body),
+			cmocka_unit_test(contact_is_the_first_uri_with_or_without_brackets),
+			cmocka_unit_test(tag_is_a_parameter_of_the_header_not_of_the_uri),
+			cmocka_unit_test(routes_come_one_by_one),
+			cmocka_unit_test(host_and_port_of_a_uri),
 			cmocka_unit_test(every_piece_of_a_value_is_read_without_leaving_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

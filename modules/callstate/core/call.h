@@ -12,7 +12,7 @@
 
 #define CS_ATTEMPTS 16u	 /* kept in the record; older ones that have ended make room (they stay in the log) */
 #define CS_HOLDS 6u		 /* kept for one call */
-#define CS_ARENA 2432u	 /* bytes for all texts of one call; what finds and ends it (tags, targets, routes) has precedence */
+#define CS_ARENA 2048u	 /* bytes for all texts of one call; what finds and ends it (tags, targets, routes) has precedence */
 #define CS_CALL_ID_MAX 255u /* of a SIP Call-ID; what is longer is told apart by its first 255 bytes */
 #define CS_CALL_MAX 4096 /* a record is never larger */
 

@@ -84,24 +84,34 @@ static bool white(char c)
 /** RFC 8866 token: no space, no control byte, none of ,/:;<=>?@[\]"() */
 static bool token_char(char c)
 {
-	return c > ' ' && c < 0x7f && memchr("\"(),/:;<=>?@[\\]", c, 15) == NULL;
+	switch(c) {
+		case '"':
+		case '(':
+		case ')':
+		case ',':
+		case '/':
+		case ':' ... '@':
+		case '[' ... ']':
+			return false;
+		default:
+			return c > ' ' && c < 0x7f;
+	}
 }
 
-static struct span next_word(struct span *rest)
+static inline struct span next_word(struct span *rest)
 {
 	const char *s = rest->s, *end = s + rest->len;
 	while(s < end && blank(*s))
 		s++;
-	struct span w = {s, 0};
+	const char *w = s;
 	while(s < end && !blank(*s))
 		s++;
-	w.len = (size_t)(s - w.s);
 	*rest = (struct span){s, (size_t)(end - s)};
-	return w;
+	return (struct span){w, (size_t)(s - w)};
 }
 
 /** Takes one line off the front, without its end. */
-static struct span next_line(struct span *rest)
+static inline struct span next_line(struct span *rest)
 {
 	const char *nl = memchr(rest->s, '\n', rest->len);
 	struct span l = {rest->s, nl != NULL ? (size_t)(nl - rest->s) : rest->len};

@@ -40,16 +40,17 @@ static uint16_t number(struct cs_span v, unsigned min, unsigned max)
 	return (uint16_t)(n >= min && n <= max ? n : 0);
 }
 
-/** Length of the piece in front of the first of the stop characters that is outside of quotes. */
-static size_t until(const char *s, size_t len, const char *stop)
+/** Length of the piece in front of the first of both stop characters that is outside of quotes. */
+static size_t until(const char *s, size_t len, char stop, char stop2)
 {
 	bool quoted = false;
 	for(size_t i = 0; i < len; i++) {
-		if(quoted && s[i] == '\\' && i + 1 < len)
-			i++;
-		else if(s[i] == '"')
+		char c = s[i];
+		if(c == '"')
 			quoted = !quoted;
-		else if(!quoted && s[i] != '\0' && strchr(stop, s[i]) != NULL)
+		else if(quoted && c == '\\')
+			i++;
+		else if(!quoted && (c == stop || c == stop2))
 			return i;
 	}
 	return len;
@@ -74,10 +75,10 @@ static struct cs_span parameter(struct cs_span piece, struct cs_span *value)
 /** One reason-value: protocol *(SEMI reason-params) */
 static void read_reason(const char *s, size_t len, struct cs_reason *r)
 {
-	size_t at = until(s, len, ";");
+	size_t at = until(s, len, ';', ';');
 	struct cs_span protocol = trim(s, at), cause = {NULL, 0}, text = {NULL, 0};
 	while(at < len) {
-		size_t n = until(s + at + 1, len - at - 1, ";");
+		size_t n = until(s + at + 1, len - at - 1, ';', ';');
 		struct cs_span value, name = parameter((struct cs_span){s + at + 1, n}, &value);
 		if(value.s != NULL && is_word(name, "cause"))
 			cause = value;
@@ -94,11 +95,119 @@ static void read_reason(const char *s, size_t len, struct cs_reason *r)
 	}
 }
 
+/** @param name in lower case, its first letter known to be there @return the length of "NAME :" at p, or 0 */
+static inline size_t name_length(const char *p, const char *end, const char *name, size_t len)
+{
+	if((size_t)(end - p) <= len)
+		return 0;
+	for(size_t i = 1; i < len; i++) /* '-' has the bit that makes letters small */
+		if((p[i] | 0x20) != name[i])
+			return 0;
+	while(p + len < end && (p[len] == ' ' || p[len] == '\t'))
+		len++;
+	return p + len < end && p[len] == ':' ? len + 1 : 0;
+}
+
+/** @param used length of the name, with its colon */
+static inline enum cs_header header_of(const char *p, const char *end, size_t *used)
+{
+#define IS(name) ((*used = name_length(p, end, name, sizeof(name) - 1)) != 0)
+	switch(*p | 0x20) {
+		case 'c':
+			return IS("contact") ? CS_H_CONTACT : IS("content-type") || IS("c") ? CS_H_CONTENT_TYPE : CS_H_BODY;
+		case 'm':
+			return IS("m") ? CS_H_CONTACT : CS_H_BODY;
+		case 'r':
+			return IS("record-route") ? CS_H_RECORD_ROUTE : IS("reason") ? CS_H_REASON : CS_H_BODY;
+		default:
+			return CS_H_BODY;
+	}
+#undef IS
+}
+
+static inline const char *line_end(const char *p, const char *end)
+{
+	const char *nl = memchr(p, '\n', (size_t)(end - p));
+	return nl != NULL ? nl + 1 : end;
+}
+
+enum cs_header cs_header_next(struct cs_span *rest, struct cs_span *value)
+{
+	const char *end = rest->s + rest->len, *next;
+	for(const char *p = rest->s; p < end; p = next) {
+		size_t used = 0;
+		enum cs_header h = header_of(p, end, &used);
+		next = line_end(p, end);
+		if(h != CS_H_BODY) {
+			while(next < end && (*next == ' ' || *next == '\t'))
+				next = line_end(next, end);
+			*value = trim(p + used, (size_t)(next - p) - used);
+		} else if(*p != '\n' && !(*p == '\r' && next - p <= 2)) {
+			continue;
+		}
+		*rest = (struct cs_span){next, (size_t)(end - next)};
+		return h;
+	}
+	*rest = (struct cs_span){end, 0};
+	return CS_H_BODY;
+}
+
+/** What stands in the first <> of a value, quotes aside. @param behind what follows it @return false: there is none before a comma */
+static bool in_angles(struct cs_span value, struct cs_span *inner, struct cs_span *behind)
+{
+	size_t open = until(value.s, value.len, '<', ',');
+	const char *close;
+	if(open == value.len || value.s[open] != '<')
+		return false;
+	close = memchr(value.s + open, '>', value.len - open);
+	if(close == NULL)
+		return false;
+	*inner = trim(value.s + open + 1, (size_t)(close - value.s) - open - 1);
+	*behind = (struct cs_span){close + 1, (size_t)(value.s + value.len - close - 1)};
+	return true;
+}
+
+struct cs_span cs_contact_uri(struct cs_span value)
+{
+	struct cs_span uri, behind;
+	if(in_angles(value, &uri, &behind))
+		return uri;
+	uri = trim(value.s, until(value.s, value.len, ';', ','));
+	return uri.len == 1 && *uri.s == '*' ? (struct cs_span){NULL, 0} : uri;
+}
+
+struct cs_span cs_tag(struct cs_span value)
+{
+	struct cs_span uri, params = value;
+	in_angles(value, &uri, &params);
+	for(size_t at = until(params.s, params.len, ';', ';'); at < params.len;) {
+		size_t n = until(params.s + at + 1, params.len - at - 1, ';', ';');
+		struct cs_span tag, name = parameter((struct cs_span){params.s + at + 1, n}, &tag);
+		if(tag.s != NULL && is_word(name, "tag"))
+			return tag;
+		at += 1 + n;
+	}
+	return (struct cs_span){NULL, 0};
+}
+
+bool cs_route_next(struct cs_span *rest, struct cs_span *entry, struct cs_span *uri)
+{
+	struct cs_span behind;
+	while(rest->len > 0 && (*rest->s == ',' || blank(*rest->s)))
+		*rest = (struct cs_span){rest->s + 1, rest->len - 1};
+	if(!in_angles(*rest, uri, &behind))
+		return false;
+	size_t params = until(behind.s, behind.len, ',', ',');
+	*entry = trim(rest->s, (size_t)(behind.s - rest->s) + params);
+	*rest = (struct cs_span){behind.s + params, behind.len - params};
+	return true;
+}
+
 bool cs_reason_read(const char *value, size_t len, struct cs_reason *out)
 {
 	struct cs_reason r = {0};
 	for(size_t at = 0; value != NULL && at < len;) {
-		size_t n = until(value + at, len - at, ",");
+		size_t n = until(value + at, len - at, ',', ',');
 		read_reason(value + at, n, &r);
 		at += n + 1;
 	}
@@ -150,6 +259,24 @@ static size_t user_length(const char *s, size_t len)
 	return n + 1;
 }
 
+static bool ends_address(char c)
+{
+	switch(c) {
+		case ';':
+		case '?':
+		case '>':
+		case ',':
+		case ' ':
+		case '\t':
+		case '\r':
+		case '\n':
+		case '\0':
+			return true;
+		default:
+			return false;
+	}
+}
+
 struct cs_span cs_uri_address(const char *uri, size_t len)
 {
 	struct cs_span none = {NULL, 0};
@@ -160,9 +287,26 @@ struct cs_span cs_uri_address(const char *uri, size_t len)
 	size_t n = len - scheme;
 	size_t end = user_length(s, n);
 	size_t host = end;
-	while(end < n && strchr(";?>, \t\r\n", s[end]) == NULL)
+	while(end < n && !ends_address(s[end]))
 		end++;
 	return end > host ? (struct cs_span){s, end} : none;
+}
+
+struct cs_span cs_uri_host(struct cs_span uri, unsigned *port)
+{
+	struct cs_span a = cs_uri_address(uri.s, uri.len);
+	const char *at = a.len > 0 ? memchr(a.s, '@', a.len) : NULL;
+	const char *host = at != NULL ? at + 1 : a.s;
+	struct cs_span h = {host, at != NULL ? (size_t)(a.s + a.len - host) : a.len};
+	const char *bracket = h.len > 0 && *h.s == '[' ? memchr(h.s, ']', h.len) : NULL;
+	const char *from = bracket != NULL ? bracket : h.s;
+	const char *colon = h.len > 0 ? memchr(from, ':', (size_t)(h.s + h.len - from)) : NULL;
+	*port = 0;
+	if(colon != NULL) {
+		*port = number((struct cs_span){colon + 1, (size_t)(h.s + h.len - colon - 1)}, 1, 65535);
+		h.len = (size_t)(colon - h.s);
+	}
+	return h;
 }
 
 static bool copy(char *to, size_t cap, struct cs_span from)
@@ -181,12 +325,12 @@ static bool copy(char *to, size_t cap, struct cs_span from)
 /** callid *(SEMI param): to-tag and from-tag once each. */
 static int read_replaces(const char *s, size_t len, struct cs_refer *r)
 {
-	size_t at = until(s, len, ";");
+	size_t at = until(s, len, ';', ';');
 	if(!copy(r->call_id, sizeof(r->call_id), trim(s, at)))
 		return -EBADMSG;
 	r->to_tag[0] = r->from_tag[0] = '\0';
 	while(at < len) {
-		size_t n = until(s + at + 1, len - at - 1, ";");
+		size_t n = until(s + at + 1, len - at - 1, ';', ';');
 		struct cs_span value, name = parameter((struct cs_span){s + at + 1, n}, &value);
 		bool to = is_word(name, "to-tag");
 		if(to || is_word(name, "from-tag")) {
@@ -267,7 +411,7 @@ int cs_refer_to_read(const char *value, size_t len, struct cs_refer *out)
 	struct cs_span v = trim(value, len);
 	struct cs_refer r;
 	memset(&r, 0, sizeof(r));
-	size_t open = until(v.s, v.len, "<");
+	size_t open = until(v.s, v.len, '<', '<');
 	bool angle = open < v.len;
 	if(angle) {
 		v = (struct cs_span){v.s + open + 1, v.len - open - 1};

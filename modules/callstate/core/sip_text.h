@@ -16,6 +16,34 @@ struct cs_span
 	size_t len;
 };
 
+/** The header fields that are looked at in every message; others are passed over. */
+enum cs_header
+{
+	CS_H_BODY, /* no header field is left */
+	CS_H_CONTACT,
+	CS_H_CONTENT_TYPE,
+	CS_H_RECORD_ROUTE,
+	CS_H_REASON
+};
+/**
+ * Takes header fields off the front of a message, up to the next of these, compact forms too.
+ * @param rest from its first header field on; with CS_H_BODY: the body, empty if there is none
+ * @param value without the white space around it; folded lines (RFC 3261 7.3.1) are still in it
+ */
+enum cs_header cs_header_next(struct cs_span *rest, struct cs_span *value);
+
+/** URI of the first contact of a Contact value; empty: "*", or none. */
+struct cs_span cs_contact_uri(struct cs_span value);
+
+/** The tag of a From or To value; empty: none. */
+struct cs_span cs_tag(struct cs_span value);
+
+/** Takes the first entry off a Record-Route value. @param entry all of it @param uri what stands in its <> @return false: none is left */
+bool cs_route_next(struct cs_span *rest, struct cs_span *entry, struct cs_span *uri);
+
+/** Host of a URI, an IPv6 address in its brackets. @param port 0 = not there @return empty if it is not a URI */
+struct cs_span cs_uri_host(struct cs_span uri, unsigned *port);
+
 /** Reason header value, RFC 3326: may hold several, "Q.850;cause=16;text=\"…\", SIP;cause=200". */
 struct cs_reason
 {
