@@ -140,6 +140,19 @@ static void print_hook(struct cli *c, const struct story *s, const struct hook *
 	fprintf(c->out, "%s%s\n", k->error.s[0] != '\0' ? ": " : "", k->error.s);
 }
 
+/** One line for each endpoint that has not got this far. Its hooks stand together. */
+static void print_behind(struct cli *c, const struct hooks *h)
+{
+	for(size_t i = 0, n; i < h->hooks; i += n) {
+		for(n = 1; i + n < h->hooks && strcmp(h->hook[i + n].endpoint, h->hook[i].endpoint) == 0
+				&& h->hook[i + n].fate == h->hook[i].fate;)
+			n++;
+		if(h->hook[i].fate == HOOK_BEHIND)
+			fprintf(c->out, "  %s%s%s  has not got this far, %zu %s: away, or behind; see kamcmd callhook.endpoints\n", tone_on(c, BAD),
+					h->hook[i].endpoint, tone_off(c, BAD), n, n == 1 ? "waits" : "wait");
+	}
+}
+
 static void print_hooks(struct cli *c, const struct story *s, const struct hooks *h)
 {
 	if(!h->known) {
@@ -159,7 +172,7 @@ static void print_hooks(struct cli *c, const struct story *s, const struct hooks
 		fprintf(c->out, ", %zu given up", h->given_up);
 	fputc('\n', c->out);
 	for(size_t i = 0, shown = 0; i < h->hooks; i++) {
-		if(h->hook[i].fate == HOOK_DELIVERED)
+		if(h->hook[i].fate == HOOK_DELIVERED || h->hook[i].fate == HOOK_BEHIND)
 			continue;
 		if(shown++ == 5) {
 			fprintf(c->out, "  and %zu more: --json shows all\n", h->waiting + h->given_up - 5);
@@ -167,6 +180,7 @@ static void print_hooks(struct cli *c, const struct story *s, const struct hooks
 		}
 		print_hook(c, s, &h->hook[i]);
 	}
+	print_behind(c, h);
 	if(h->disabled.s[0] != '\0')
 		fprintf(c->out, "  switched off: %s\n", h->disabled.s);
 }
@@ -174,7 +188,7 @@ static void print_hooks(struct cli *c, const struct story *s, const struct hooks
 static json_t *hooks_json(const struct cli *c, const struct story *s, const struct hooks *h)
 {
 	static const char *const fate[] = {
-			[HOOK_WAITING] = "waiting", [HOOK_GIVEN_UP] = "given_up", [HOOK_DELIVERED] = "delivered"};
+			[HOOK_BEHIND] = "waiting", [HOOK_WAITING] = "waiting", [HOOK_GIVEN_UP] = "given_up", [HOOK_DELIVERED] = "delivered"};
 	json_t *list = json_array();
 	for(size_t i = 0; i < h->hooks; i++) {
 		const struct hook *k = &h->hook[i];
@@ -324,7 +338,7 @@ int cmd_why(struct cli *c, int argc, char **argv)
 		rc = CLI_NOT_FOUND;
 		goto out;
 	}
-	hooks_read(&hooks, c, story.id);
+	hooks_read(&hooks, c, &story);
 	diagnose(&verdict, &story);
 	next_for_hooks(&verdict, &hooks);
 	if(c->json)

@@ -131,8 +131,31 @@ static void read_disabled(struct hooks *h, sqlite3 *db)
 	sqlite3_finalize(st);
 }
 
-static void read_state(struct hooks *h, struct cli *c, const uint8_t call[16])
+/** Events of the call at or behind an endpoint's cursor: it was never sent them. */
+static void read_behind(struct hooks *h, sqlite3 *db, const struct story *s)
 {
+	sqlite3_stmt *st = NULL;
+	if(sqlite3_prepare_v2(db, "SELECT endpoint, segment, offset FROM cursor WHERE disabled_at = 0", -1, &st, NULL) != SQLITE_OK)
+		return;
+	while(sqlite3_step(st) == SQLITE_ROW) {
+		struct sb_pos at = {(uint64_t)sqlite3_column_int64(st, 1), (uint64_t)sqlite3_column_int64(st, 2)};
+		const void *name = sqlite3_column_blob(st, 0);
+		for(size_t i = 0; i < s->events; i++) {
+			const struct sb_rec *rec = &s->event[i].rec;
+			if(sb_type_internal(rec->hdr.type) || rec->pos.segment < at.segment
+					|| (rec->pos.segment == at.segment && rec->pos.offset < at.offset))
+				continue;
+			struct hook k = {.fate = HOOK_BEHIND, .epoch = rec->hdr.epoch, .seq = rec->hdr.seq};
+			SAY(k.endpoint, "%s", text_plain(name, (size_t)sqlite3_column_bytes(st, 0)).s);
+			keep(h, &k);
+		}
+	}
+	sqlite3_finalize(st);
+}
+
+static void read_state(struct hooks *h, struct cli *c, const struct story *s)
+{
+	const uint8_t *call = s->id;
 	char path[CLI_PATH + 32];
 	snprintf(path, sizeof(path), "%s/state.sqlite", c->hooks);
 	if(access(path, F_OK) != 0)
@@ -153,19 +176,20 @@ static void read_state(struct hooks *h, struct cli *c, const uint8_t call[16])
 					   HOOK_GIVEN_UP, call)
 					   != 0)
 		fprintf(c->err, "signalbox: %s: %s; what waits for delivery may be missing here.\n", path, sqlite3_errmsg(db));
+	read_behind(h, db, s);
 	read_disabled(h, db);
 	sqlite3_close(db);
 }
 
-void hooks_read(struct hooks *h, struct cli *c, const uint8_t call[16])
+void hooks_read(struct hooks *h, struct cli *c, const struct story *s)
 {
 	memset(h, 0, sizeof(*h));
-	read_history(h, c, call);
-	read_state(h, c, call);
+	read_history(h, c, s->id);
+	read_state(h, c, s);
 	for(size_t i = 0; i < h->hooks; i++) {
 		const struct hook *k = &h->hook[i];
 		h->delivered += k->fate == HOOK_DELIVERED;
-		h->waiting += k->fate == HOOK_WAITING;
+		h->waiting += k->fate == HOOK_WAITING || k->fate == HOOK_BEHIND;
 		h->given_up += k->fate == HOOK_GIVEN_UP;
 		if(k->fate == HOOK_DELIVERED && k->latency > h->slowest)
 			h->slowest = k->latency;

@@ -6,10 +6,12 @@
 #define SB_CLI_HOOKS_H
 
 #include "cli.h"
+#include "story.h"
 #include "text.h"
 
 enum hook_fate
 {
+	HOOK_BEHIND, /* the endpoint has not got this far in the log: it is away, or behind */
 	HOOK_WAITING,
 	HOOK_GIVEN_UP,
 	HOOK_DELIVERED
@@ -32,14 +34,14 @@ struct hooks
 {
 	struct hook *hook;
 	size_t hooks;
-	size_t delivered, waiting, given_up;
+	size_t delivered, waiting, given_up; /* waiting: those that are behind, too */
 	uint64_t slowest;     /* µs */
 	bool known;           /* there is a history or a state.sqlite at all */
 	struct text disabled; /* "crm since …: 410 Gone", the first endpoint switched off */
 };
 
 /** Reads both; what is not there is no error. Says on c->err what could not be read. */
-void hooks_read(struct hooks *h, struct cli *c, const uint8_t call[16]);
+void hooks_read(struct hooks *h, struct cli *c, const struct story *s);
 void hooks_free(struct hooks *h);
 
 #endif

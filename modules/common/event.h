@@ -211,7 +211,7 @@ static inline uint8_t *sb_room(struct sb_out *o, enum sb_col col, enum sb_kind k
 	uint32_t head = htole32((uint32_t)col | (uint32_t)kind << 8 | (uint32_t)len << 16);
 	uint8_t *p = o->p + o->len;
 
-	if(o->overflow || len > UINT16_MAX || o->cap - o->len < SB_HEAD + len) {
+	if(len > UINT16_MAX || o->cap - o->len < SB_HEAD + len) {
 		o->overflow = true;
 		return NULL;
 	}

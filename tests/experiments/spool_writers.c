@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The spool under killed writers: 8 processes append to segments of 1 MB while they, and the mover, are killed by SIGKILL
- * and stopped by SIGSTOP at random and replaced; two readers run beside. Each record carries (call, n); a call is written
- * by whichever process holds its lock, as SIP workers do. What must be there is counted in shared memory around each append.
+ * The log under kills: 8 processes put records into rings of their own, a collector writes them to segments of 1 MB, a mover
+ * takes those to the journal. All are killed by SIGKILL at random and replaced, writers also held by SIGSTOP; two readers
+ * run beside. Each record carries (call, n); a call is written by whichever process holds its lock, as SIP workers do. What
+ * must be there is counted in shared memory around each append.
  *
- *   spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED [SEGMENT_BYTES]]
+ *   spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED [SEGMENT_BYTES [RING_BYTES]]]      RING_BYTES 0: no rings, no collector
  *
  * Exit status 0: nothing lost, nothing invented, nothing twice, order kept, by three ways of reading.
  */
@@ -28,6 +29,8 @@ enum
 	WRITERS = 8,
 	CALLS = 64,
 	MOVER = WRITERS,
+	COLLECTOR,
+	FIRST_READER,
 	DOUBTS = 65536,
 	READERS = 3,
 	PAD_MOST = 160
@@ -63,7 +66,7 @@ struct truth
 	_Atomic uint64_t appended, shed, failed;
 	_Atomic uint32_t doubts;
 	struct doubt doubt[DOUBTS];
-	_Atomic bool writers_ended, mover_ended;
+	_Atomic bool writers_ended, collector_ended, mover_ended;
 	struct result result[READERS];
 };
 
@@ -196,6 +199,25 @@ static void writer(unsigned i)
 	exit(0);
 }
 
+static void collector(void)
+{
+	struct sb_collector *c;
+	int rc = sb_collector_new(&c, &instance, COLLECTOR);
+
+	if(rc != 0)
+		die("collector", rc);
+	for(;;) {
+		bool last = atomic_load(&truth->writers_ended);
+		int64_t n = sb_collector_pass(c);
+		if(n < 0)
+			die("collector", (int)n);
+		if(last && n == 0)
+			exit(0);
+		if(n == 0)
+			sb_collector_wait(c, 10);
+	}
+}
+
 static void mover(void)
 {
 	struct sb_mover *m;
@@ -204,7 +226,7 @@ static void mover(void)
 	if(rc != 0)
 		die("mover", rc);
 	for(;;) {
-		bool last = atomic_load(&truth->writers_ended);
+		bool last = atomic_load(&truth->collector_ended);
 		int64_t moved = sb_mover_step(m, 1);
 		if(moved < 0)
 			die("mover", (int)moved);
@@ -261,7 +283,7 @@ static void reader(unsigned kind)
 		sb_reader_attach(r, shared);
 	for(;;) {
 		/* elsewhere it is the mover that tells of segments whose last writer was killed */
-		bool final = atomic_load(kind == 0 ? &truth->writers_ended : &truth->mover_ended);
+		bool final = atomic_load(kind == 0 ? &truth->collector_ended : &truth->mover_ended);
 		while((rc = sb_reader_next(r, &rec)) == 1)
 			look_at(result, last, &rec);
 		if(rc < 0)
@@ -297,8 +319,10 @@ static pid_t spawn(unsigned role)
 		writer(role);
 	else if(role == MOVER)
 		mover();
+	else if(role == COLLECTOR)
+		collector();
 	else
-		reader(role - MOVER - 1);
+		reader(role - FIRST_READER);
 	exit(0);
 }
 
@@ -313,7 +337,7 @@ static void child_end(pid_t pid)
 
 struct harm
 {
-	unsigned writers_killed, writers_stopped, movers_killed;
+	unsigned writers_killed, writers_stopped, movers_killed, collectors_killed;
 };
 
 /* @return true if it ended before the signal could: all records are written */
@@ -331,28 +355,38 @@ static bool kill_and_replace(pid_t *pid, unsigned role)
 	return false;
 }
 
+static void harm_writer(pid_t *pid, unsigned i, uint64_t seed, struct harm *harm)
+{
+	if((seed >> 32) % 4 == 0) {
+		kill(*pid, SIGSTOP);
+		pause_us(1000 + (long)(seed >> 20) % 15000);
+		kill(*pid, SIGCONT);
+		harm->writers_stopped++;
+	} else if(!kill_and_replace(pid, i)) {
+		harm->writers_killed++;
+	} else {
+		*pid = spawn(i);
+	}
+}
+
 static void harm_until_written(pid_t pid[], uint64_t seed, struct harm *harm)
 {
-	double mover_next = now() + 0.05;
+	double mover_next = now() + 0.05, collector_next = now() + 0.03;
 
 	while(atomic_load(&truth->wanted) > 0) {
 		seed = mix(seed + 1);
 		pause_us(500 + (long)(seed % 8000));
 		unsigned i = (unsigned)(seed >> 40) % WRITERS;
-		if((seed >> 32) % 4 == 0) {
-			kill(pid[i], SIGSTOP);
-			pause_us(1000 + (long)(seed >> 20) % 15000);
-			kill(pid[i], SIGCONT);
-			harm->writers_stopped++;
-		} else if(!kill_and_replace(&pid[i], i)) {
-			harm->writers_killed++;
-		} else {
-			pid[i] = spawn(i);
-		}
+		harm_writer(&pid[i], i, seed, harm);
 		if(now() >= mover_next) {
 			mover_next = now() + 0.02 + (double)((seed >> 16) % 200) / 1000;
 			kill_and_replace(&pid[MOVER], MOVER);
 			harm->movers_killed++;
+		}
+		if(instance.cfg.ring_size != 0 && now() >= collector_next) {
+			collector_next = now() + (double)((seed >> 24) % 40) / 1000;
+			kill_and_replace(&pid[COLLECTOR], COLLECTOR);
+			harm->collectors_killed++;
 		}
 	}
 }
@@ -386,9 +420,12 @@ static bool account(unsigned kind, uint64_t begun)
 	return lost == 0 && r->foreign == 0 && r->unordered == 0 && r->records + r->missing == begun;
 }
 
-static void start(const char *spool, const char *journal, uint64_t segment_size)
+static void start(const char *spool, const char *journal, uint64_t segment_size, uint64_t ring_size)
 {
-	struct sb_log_cfg cfg = {.segment_size = segment_size, .spool_limit = 512 << 20, .journal_keep = UINT64_MAX};
+	struct sb_log_cfg cfg = {.segment_size = segment_size,
+			.ring_size = ring_size,
+			.spool_limit = 512 << 20,
+			.journal_keep = UINT64_MAX};
 	pthread_mutexattr_t attr;
 	char err[1024];
 
@@ -407,49 +444,68 @@ static void start(const char *spool, const char *journal, uint64_t segment_size)
 	}
 }
 
-int main(int argc, char **argv)
+/* @return appends that were begun */
+static uint64_t drain(pid_t pid[])
 {
-	pid_t pid[WRITERS + 1 + READERS];
-	struct harm harm = {0};
 	uint64_t begun = 0;
 
-	if(argc < 4) {
-		fprintf(stderr, "usage: spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED [SEGMENT_BYTES]]\n");
-		return 2;
-	}
-	uint64_t records = strtoull(argv[1], NULL, 10), seed = argc > 4 ? strtoull(argv[4], NULL, 10) : (uint64_t)getpid();
-	start(argv[2], argv[3], argc > 5 ? strtoull(argv[5], NULL, 10) : 1 << 20);
-	uint64_t first = shared->current;
-	atomic_store(&truth->wanted, records);
-
-	double began = now();
-	for(unsigned i = 0; i < WRITERS + 3; i++)
-		pid[i] = spawn(i);
-	harm_until_written(pid, seed, &harm);
-	for(unsigned i = 0; i < WRITERS; i++)
-		child_end(pid[i]);
-	double took = now() - began;
 	for(uint32_t i = 0; i < CALLS; i++) { /* the lock of a killed holder that nobody took since */
 		if(!call_take(&truth->call[i], i))
 			die("a call is still locked", EBUSY);
 		begun += truth->call[i].begun;
 	}
 	atomic_store(&truth->writers_ended, true);
+	if(instance.cfg.ring_size != 0)
+		child_end(pid[COLLECTOR]);
+	atomic_store(&truth->collector_ended, true);
 	child_end(pid[MOVER]);
 	atomic_store(&truth->mover_ended, true);
-	child_end(pid[MOVER + 1]);
-	child_end(pid[MOVER + 2]);
+	child_end(pid[FIRST_READER]);
+	child_end(pid[FIRST_READER + 1]);
 	reader(2);
+	return begun;
+}
 
-	uint64_t doubts = truth->doubts, acknowledged = begun - doubts;
-	printf("seed %" PRIu64 ": %u writers, %u calls, segments of %" PRIu64 " kB, %.1f s, %.0f records/s\n", seed,
-			WRITERS, CALLS, instance.cfg.segment_size >> 10, took, (double)begun / took);
-	printf("killed: %u writers, %u movers; stopped for a while: %u writers\n", harm.writers_killed, harm.movers_killed,
-			harm.writers_stopped);
+static void say(uint64_t seed, double took, uint64_t begun, uint64_t segments, const struct harm *harm)
+{
+	const struct sb_log_cfg *cfg = &instance.cfg;
+
+	printf("seed %" PRIu64 ": %u writers, %u calls, rings of %" PRIu64 " kB, segments of %" PRIu64
+		   " kB, %.1f s, %.0f records/s\n",
+			seed, WRITERS, CALLS, cfg->ring_size >> 10, cfg->segment_size >> 10, took, (double)begun / took);
+	printf("killed: %u writers, %u collectors, %u movers; stopped for a while: %u writers\n", harm->writers_killed,
+			harm->collectors_killed, harm->movers_killed, harm->writers_stopped);
 	printf("appends that returned: %" PRIu64 "; appends in which the writer was killed: %" PRIu64 "; segments: %" PRIu64
-		   "; waits for room in the spool: %" PRIu64 "; failed: %" PRIu64 "\n",
-			acknowledged, doubts, shared->current - first + 1, (uint64_t)truth->shed, (uint64_t)truth->failed);
-	bool good = truth->failed == 0;
+		   "; waits for room: %" PRIu64 "; failed: %" PRIu64 "\n",
+			begun - truth->doubts, (uint64_t)truth->doubts, segments, (uint64_t)truth->shed, (uint64_t)truth->failed);
+}
+
+int main(int argc, char **argv)
+{
+	pid_t pid[FIRST_READER + READERS];
+	struct harm harm = {0};
+
+	if(argc < 4) {
+		fprintf(stderr, "usage: spool_writers RECORDS SPOOL_DIR JOURNAL_DIR [SEED [SEGMENT_BYTES [RING_BYTES]]]\n");
+		return 2;
+	}
+	uint64_t records = strtoull(argv[1], NULL, 10), seed = argc > 4 ? strtoull(argv[4], NULL, 10) : (uint64_t)getpid();
+	start(argv[2], argv[3], argc > 5 ? strtoull(argv[5], NULL, 10) : 1 << 20,
+			argc > 6 ? strtoull(argv[6], NULL, 10) : 1 << 20);
+	uint64_t first = shared->current;
+	atomic_store(&truth->wanted, records);
+
+	double began = now();
+	for(unsigned i = 0; i < FIRST_READER + 2; i++)
+		if(i != COLLECTOR || instance.cfg.ring_size != 0)
+			pid[i] = spawn(i);
+	harm_until_written(pid, seed, &harm);
+	for(unsigned i = 0; i < WRITERS; i++)
+		child_end(pid[i]);
+	double took = now() - began;
+	uint64_t begun = drain(pid);
+	say(seed, took, begun, shared->current - first + 1, &harm);
+	bool good = truth->failed == 0 && shared->ring_damaged == 0;
 	for(unsigned kind = 0; kind < READERS; kind++)
 		good &= account(kind, begun);
 	printf(good ? "nothing lost, nothing invented, nothing twice, order kept\n" : "FAILED\n");

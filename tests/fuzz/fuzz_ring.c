@@ -132,8 +132,8 @@ static bool stands(const struct left *left, const struct sb_rec *rec)
 {
 	size_t len = SB_LOG_HDR + rec->hdr.len;
 
-	for(uint64_t at = left->tail; at + len <= left->head; at++) {
-		const uint8_t *p = file + SB_RING_PAGE + at % SIZE;
+	for(uint64_t at = 0; at + len <= left->head - left->tail; at++) {
+		const uint8_t *p = file + SB_RING_PAGE + (left->tail + at) % SIZE;
 		if(memcmp(p, &rec->hdr, SB_LOG_HDR) == 0 && memcmp(p + SB_LOG_HDR, rec->payload, rec->hdr.len) == 0)
 			return true;
 	}

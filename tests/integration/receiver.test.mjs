@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test, assertNoGaps, assertSound } from '../lib/test.mjs';
+import { poll } from '../lib/proc.mjs';
 import { start } from '../lib/harness.mjs';
 
 const scenario = (name) => path.join(path.dirname(fileURLToPath(import.meta.url)), 'sipp', `${name}.xml`);
@@ -67,3 +68,20 @@ test('every_try_of_an_event_carries_the_same_id_and_a_signature_of_its_own', asy
     await sb.stop();
   }
 });
+
+test('why_says_which_endpoint_has_not_got_as_far_as_the_call', async () => {
+  const sb = await start({ name: 'behind', rules });
+  try {
+    const uas = await sb.sippStart({ scenario: scenario('callee'), role: 'uas', calls: 1 });
+    await sb.receiver.close();
+    await calls(sb, uas, 1);
+    const away = await sb.signalbox('why', 'last');
+    assert.match(away.out, /webhooks 0\/[45] delivered, [45] waiting/);
+    assert.match(away.out, /has not got this far, [45] wait: away, or behind; see kamcmd callhook.endpoints/);
+    await sb.receiver.open();
+    await complete(sb, 1, 30000);
+    await poll(async () => /webhooks 5\/5 delivered/.test((await sb.signalbox('why', 'last')).out), 5000, 'why does not show 5/5 delivered', 100);
+  } finally {
+    await sb.stop();
+  }
+}, { seconds: 60 });

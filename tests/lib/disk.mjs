@@ -66,6 +66,7 @@ export class Disk {
   async freeze(seconds) {
     const c = apart('fsfreeze -f "$1" && echo frozen; sleep "$2"; fsfreeze -u "$1"', [this.dir, String(seconds)], ['ignore', 'pipe', 'ignore']);
     c.unref();
+    this.freezer = c;
     let said = '';
     await within(15000, `fsfreeze -f ${this.dir}`, new Promise((resolve) => {
       c.stdout.on('data', (t) => { said += t; if (said.includes('frozen')) resolve(); }).on('end', resolve);
@@ -74,7 +75,12 @@ export class Disk {
     if (!said.includes('frozen')) throw new Skip(`fsfreeze cannot freeze ${this.dir}`);
   }
 
-  async thaw() { await run('fsfreeze', ['-u', this.dir], { env }); }
+  async thaw() {
+    if (!this.freezer) return;
+    await run('fsfreeze', ['-u', this.dir], { env });
+    try { process.kill(-this.freezer.pid, 'SIGTERM'); } catch { /* its time was over */ }
+    this.freezer = undefined;
+  }
 
   /** Not a byte is left. */
   fill() {
