@@ -18,7 +18,7 @@
 #include "core/rpc.h"
 
 #define CS_BUCKETS 2048u
-#define CS_CHUNK 64u /* calls allocated at a time */
+#define CS_CHUNK 16u /* calls allocated at a time */
 #define CS_LISTENERS 8u
 #define CS_OWNERS 8u
 

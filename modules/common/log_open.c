@@ -203,6 +203,12 @@ static int write_failed(const char *dir, const char *name, int rc, struct senten
 			strerror(-rc), dir, dir);
 }
 
+static int not_ours(const char *path, const char *dir, struct sentence *s)
+{
+	return fail(s, -EACCES, "%s belongs to somebody else, and user %s may not read it: chown -R %s %s", path, user_name(), user_name(),
+			dir);
+}
+
 /* The epoch is written before the node is made: a node without an epoch has lost it, and ids would repeat. */
 static int identity(struct sb_log *log, struct sentence *s)
 {
@@ -213,6 +219,8 @@ static int identity(struct sb_log *log, struct sentence *s)
 	snprintf(path, sizeof(path), "%s/node", dir);
 	ssize_t n = sb_file_read(path, text, sizeof(text));
 	bool known = n != -ENOENT;
+	if(n == -EACCES)
+		return not_ours(path, dir, s);
 	if(known && (n < 0 || !uuid_valid(text)))
 		return fail(s, n < 0 ? (int)n : -EINVAL,
 				"%s cannot be used (%s): a UUID in lower case is expected; remove it to get a new one: rm %s", path,
@@ -222,6 +230,8 @@ static int identity(struct sb_log *log, struct sentence *s)
 
 	snprintf(path, sizeof(path), "%s/epoch", dir);
 	n = sb_file_read(path, text, sizeof(text));
+	if(n == -EACCES)
+		return not_ours(path, dir, s);
 	if(n == -ENOENT && known)
 		return fail(s, -ENOENT,
 				"%s is missing while %s/node is there: event ids could repeat; remove that too, for a new identity: rm "

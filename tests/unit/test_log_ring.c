@@ -326,6 +326,7 @@ static void a_start_killed_at_any_byte_of_its_write_loses_and_repeats_nothing(vo
 		ring_restart(f);
 		first = (uint64_t)f->log.epoch << 32;
 		sb_path_segment(path, SPOOL, first);
+		assert_int_equal(0, chmod(path, 0640)); /* a complete segment is read-only */
 		assert_int_equal(0, truncate(path, cut));
 		assert_int_equal(0, rename(kept, ring));
 		ring_set(f, 1, TAIL, 0);
@@ -407,6 +408,31 @@ static void a_writer_in_the_place_of_a_killed_one_goes_on_in_its_ring(void **sta
 	sb_reader_close(r);
 	sb_collector_free(c);
 	munmap((void *)done, 4096);
+}
+
+static void a_writer_killed_while_it_copies_has_put_in_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct sb_log w = ring_writer(f, 1);
+	int status;
+
+	ring_put(&w, 1);
+	pid_t pid = fork();
+	if(pid == 0) {
+		struct sb_log mine = ring_writer(f, 1);
+		signal(SIGSEGV, SIG_DFL); /* not the sanitizer's */
+		mprotect(mine.ring->data, 2 * mine.ring->size, PROT_READ);
+		ring_put(&mine, 2);
+		_exit(0);
+	}
+	assert_int_equal(pid, waitpid(pid, &status, 0));
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	assert_int_equal(REC, ring_get(f, 1, HEAD));
+	ring_put(&w, 2);
+	assert_int_equal(2, ring_pass(f));
+	fixture_expect_all(JOURNAL, SPOOL, 1, 2, 0);
+	assert_int_equal(3, f->sh->next_seq); /* a number may be missing */
+	sb_log_leave_ring(&w);
 }
 
 static void a_writer_stopped_within_an_append_holds_up_nobody(void **state)
@@ -557,6 +583,7 @@ int main(void)
 			RING_TEST(a_start_killed_at_any_byte_of_its_write_loses_and_repeats_nothing),
 			RING_TEST(records_of_two_starts_never_share_a_segment),
 			RING_TEST(a_writer_in_the_place_of_a_killed_one_goes_on_in_its_ring),
+			RING_TEST(a_writer_killed_while_it_copies_has_put_in_nothing),
 			RING_TEST(a_writer_stopped_within_an_append_holds_up_nobody),
 			RING_TEST(a_full_ring_sheds_by_class_and_counts),
 			RING_TEST(what_a_full_spool_does_not_take_gets_in_later_and_once),
