@@ -42,7 +42,7 @@ struct sb_rec_hdr
 /** Where a record begins. Ordered first by segment, then by offset. Valid in spool and journal alike. */
 struct sb_pos
 {
-	uint64_t segment; /* rising, not dense: a start begins at (epoch << 32) + 1, behind what it found in rings; 0 = before everything */
+	uint64_t segment; /* rising; a start begins at (epoch << 32) + 1, below it is what it found in rings; 0 = none */
 	uint64_t offset;  /* bytes from the start of the segment */
 };
 
@@ -69,7 +69,7 @@ struct sb_log_cfg
 	uint64_t segment_size; /* bytes after which a segment is sealed, 4 kB … 1 GB; a record is never split */
 	uint64_t spool_limit; /* bytes in the spool, ≥ 2 segments; what happens near it: enum sb_shed. sb_log_open() lowers
 							 * it to nine tenths of the spool's file system; 0 means just that */
-	uint64_t ring_size;     /* bytes, a power of two ≥ 128 kB: writers put records into rings (below); 0: into segments */
+	uint64_t ring_size; /* bytes, a power of two ≥ 128 kB: writers put records into rings (below); 0: into segments */
 	uint64_t journal_keep; /* bytes of delivered history kept for `signalbox why` */
 	uint64_t
 			journal_limit; /* bytes; beyond it the oldest segment goes even if a sink has not read it (counted); 0 = none */
@@ -109,7 +109,7 @@ struct sb_log_shared
 	/* the same for the collector and collect_fd */
 	_Atomic uint32_t collector_waiting;
 	_Atomic uint64_t ring_damaged; /* what of `damaged` was met in rings: places, and files that are no ring */
-	_Atomic uint32_t rings; /* raised with each ring that is entered */
+	_Atomic uint32_t rings;        /* raised with each ring that is entered */
 	struct sb_slot slot[SB_LOG_WRITERS];
 };
 
@@ -132,11 +132,11 @@ struct sb_log
 	char node[37]; /* uuid of this node, kept in journal_dir/node */
 	uint32_t epoch;
 	uint32_t salt;
-	int lock_fd;    /* flock on spool_dir/lock; inherited by every child on purpose */
-	int journal_fd; /* journal_dir, flock on it: two spools must not share a journal */
+	int lock_fd;          /* flock on spool_dir/lock; inherited by every child on purpose */
+	int journal_fd;       /* journal_dir, flock on it: two spools must not share a journal */
 	struct sb_ring *ring; /* of this process, or NULL */
 	int collect_fd;       /* eventfd */
-	int wake_fd;    /* eventfd */
+	int wake_fd;          /* eventfd */
 	unsigned writer;
 	int fd; /* this process's spool segment */
 	uint64_t fd_segment;

@@ -37,7 +37,7 @@ struct sb_collector
 	unsigned count;
 	uint32_t rings_seen;
 	bool known[SB_LOG_WRITERS];
-	bool unsure; /* something may be in a segment that no tail tells of */
+	bool unsure;         /* something may be in a segment that no tail tells of */
 	struct sb_walk walk; /* with the salt of the last record met undamaged: all rings are of one start */
 	size_t batch_len;
 	uint64_t batch_records;

@@ -84,7 +84,8 @@ static int cfg_check(struct sb_log_cfg *cfg, struct sentence *s)
 				s, -EINVAL, "segment_size is %" PRIu64 " bytes: 4096 to 1073741824 are expected", cfg->segment_size);
 	if(cfg->ring_size != 0 && !sb_ring_size_valid(cfg->ring_size))
 		return fail(s, -EINVAL,
-				"ring_size is %" PRIu64 " bytes: 0 or a power of two from 131072 to 1073741824 is expected", cfg->ring_size);
+				"ring_size is %" PRIu64 " bytes: 0 or a power of two from 131072 to 1073741824 is expected",
+				cfg->ring_size);
 	if(cfg->spool_limit != 0 && cfg->spool_limit < 2 * cfg->segment_size)
 		return fail(s, -EINVAL, "spool_limit is %" PRIu64 " bytes: at least two segments are expected, %" PRIu64,
 				cfg->spool_limit, 2 * cfg->segment_size);
@@ -205,8 +206,8 @@ static int write_failed(const char *dir, const char *name, int rc, struct senten
 
 static int not_ours(const char *path, const char *dir, struct sentence *s)
 {
-	return fail(s, -EACCES, "%s belongs to somebody else, and user %s may not read it: chown -R %s %s", path, user_name(), user_name(),
-			dir);
+	return fail(s, -EACCES, "%s belongs to somebody else, and user %s may not read it: chown -R %s %s", path,
+			user_name(), user_name(), dir);
 }
 
 /* The epoch is written before the node is made: a node without an epoch has lost it, and ids would repeat. */
@@ -319,8 +320,8 @@ static int segment_start(struct sb_log *log, struct sentence *s)
 
 	if(rc != 0)
 		return fail(s, rc,
-				"what the last run left in %s/ring-* cannot be written to a segment there: %s; see df %s and ls -l %s", dir,
-				strerror(-rc), dir, dir);
+				"what the last run left in %s/ring-* cannot be written to a segment there: %s; see df %s and ls -l %s",
+				dir, strerror(-rc), dir, dir);
 	leftovers_mark(dir);
 	uint64_t first = atomic_load(&log->sh->current);
 	if((uint32_t)first == atomic_load(&log->sh->current_len) >> 32)

@@ -11,7 +11,8 @@
 
 #include "log_parts.h"
 
-#define SB_RING_PAGE 65536u /* the header; a whole number of pages on every machine, since the data is mapped by itself */
+#define SB_RING_PAGE \
+	65536u /* the header; a whole number of pages on every machine, since the data is mapped by itself */
 
 struct sb_ring_hdr
 {

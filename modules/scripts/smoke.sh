@@ -43,7 +43,7 @@ cfg=$dir/.smoke.cfg
 	echo 'request_route { exit; }'
 } >"$cfg"
 
-if ! "$bin" -c -x fm -X fm -f "$cfg" >"$dir/.smoke.log" 2>&1; then
+if ! "$bin" -c -x fm -X fm -Y "$dir" -f "$cfg" >"$dir/.smoke.log" 2>&1; then
 	echo "The modules were built, but $version refuses to load them:" >&2
 	grep -E 'ERROR|CRITICAL' "$dir/.smoke.log" | sed 's/^ *[0-9]*([0-9]*) //' | tail -n 8 >&2 || tail -n 8 "$dir/.smoke.log" >&2
 	! grep -qE 'module version|compile flags' "$dir/.smoke.log" ||

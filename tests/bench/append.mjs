@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// journal_append: one event put together and appended to the spool, beside a bare write() of as many bytes to the same tmpfs.
+// journal_append: one event put together and put into the worker's ring, beside a bare write() of as many bytes to the same tmpfs.
 import path from 'node:path';
 import { BUILD } from '../lib/paths.mjs';
 import { run } from '../lib/proc.mjs';

@@ -422,10 +422,8 @@ static bool account(unsigned kind, uint64_t begun)
 
 static void start(const char *spool, const char *journal, uint64_t segment_size, uint64_t ring_size)
 {
-	struct sb_log_cfg cfg = {.segment_size = segment_size,
-			.ring_size = ring_size,
-			.spool_limit = 512 << 20,
-			.journal_keep = UINT64_MAX};
+	struct sb_log_cfg cfg = {
+			.segment_size = segment_size, .ring_size = ring_size, .spool_limit = 512 << 20, .journal_keep = UINT64_MAX};
 	pthread_mutexattr_t attr;
 	char err[1024];
 

@@ -39,7 +39,8 @@ static char root[] = "/dev/shm/fuzz_ring-XXXXXX";
 
 static void directories_end(void)
 {
-	static const char *const names[] = {"spool/lock", "spool", "journal/node", "journal/epoch", "journal/spool", "journal", ""};
+	static const char *const names[] = {
+			"spool/lock", "spool", "journal/node", "journal/epoch", "journal/spool", "journal", ""};
 	char path[SB_LOG_FILE];
 
 	for(unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -95,8 +95,12 @@ export class Disk {
 
   fail() { fs.writeFileSync(`/sys/fs/ext4/${this.device}/trigger_fs_error`, '1'); }
 
+  /** On a copy: another process with a mount namespace of its own may still hold the broken one. */
   async repair() {
     await must('umount', this.dir);
+    await run('blockdev', ['--flushbufs', `/dev/${this.device}`], { env });
+    await must('cp', '--sparse=always', this.image, `${this.image}.new`);
+    fs.renameSync(`${this.image}.new`, this.image);
     const r = await run('e2fsck', ['-p', this.image], { env });
     if (r.code > 2) throw new Error(`e2fsck ${this.image}: ${r.out}`);
     await this.attach();

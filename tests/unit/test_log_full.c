@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "log_fixture.h"
+#include "log_ring.h"
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -68,6 +69,17 @@ static uint64_t append_until_full(struct fixture *f, uint64_t n)
 	return n;
 }
 
+static void fill_up(const char *dir, char *filler)
+{
+	uint8_t bytes[4096] = {0};
+
+	snprintf(filler, SB_LOG_FILE, "%s/somebody-elses", dir);
+	int fd = open(filler, O_WRONLY | O_CREAT, 0600);
+	while(write(fd, bytes, sizeof(bytes)) > 0)
+		;
+	close(fd);
+}
+
 static void spool_fills(struct fixture *f)
 {
 	f->cfg.segment_size = 64 << 10;
@@ -120,15 +132,10 @@ static void the_spools_limit_is_never_more_than_its_file_system_holds(void **sta
 static void disk_fills(struct fixture *f)
 {
 	char filler[SB_LOG_FILE];
-	uint8_t bytes[4096] = {0};
 
 	must(fixture_start(f) == 0);
 	sb_log_sink(f->sh, "has read nothing");
-	snprintf(filler, sizeof(filler), "%s/somebody-elses", f->cfg.journal_dir);
-	int fd = open(filler, O_WRONLY | O_CREAT, 0600);
-	while(write(fd, bytes, sizeof(bytes)) > 0)
-		;
-	close(fd);
+	fill_up(f->cfg.journal_dir, filler);
 	uint64_t n = 0;
 	for(unsigned step = 0; step < 5; step++) {
 		for(unsigned i = 0; i < 20; i++)
@@ -206,12 +213,41 @@ static void what_a_full_spool_does_not_take_waits_in_rings_and_gets_in_once(void
 	with_small(f, f->cfg.spool_dir, "size=640k", spool_fills_beside_rings);
 }
 
+/* A page that tmpfs cannot give is a SIGBUS for who reads or writes it. */
+static void holes_in_a_ring(struct fixture *f)
+{
+	char path[SB_LOG_FILE], filler[SB_LOG_FILE];
+
+	f->cfg.segment_size = 64 << 10;
+	f->cfg.ring_size = 2 * SB_LOG_MAX_RECORD;
+	must(fixture_start(f) == 0 && sb_log_attach(&f->log, 1) == 0);
+	uint64_t n = append_until_full(f, 0);
+	sb_log_close(&f->log);
+	sb_path_ring(path, f->cfg.spool_dir, 1);
+	int fd = open(path, O_RDWR);
+	must(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SB_RING_PAGE + 8192, 8192) == 0);
+	close(fd);
+	fill_up(f->cfg.spool_dir, filler);
+	must(fixture_start(f) == -ENOSPC && strstr(f->err, "ring-*") != NULL);
+	must(unlink(filler) == 0);
+	must(fixture_start(f) == 0);
+	must(f->sh->damaged == 1 && f->sh->records > n / 2 && f->sh->records < n);
+}
+
+static void a_ring_with_holes_on_a_full_spool_stops_the_start_with_a_sentence(void **state)
+{
+	struct fixture *f = *state;
+
+	with_small(f, f->cfg.spool_dir, "size=640k", holes_in_a_ring);
+}
+
 int main(void)
 {
 #define WITH_DIRS(test) cmocka_unit_test_setup_teardown(test, fixture_dirs, fixture_end)
 	const struct CMUnitTest tests[] = {
 			WITH_DIRS(a_full_spool_loses_only_what_it_refused),
 			WITH_DIRS(what_a_full_spool_does_not_take_waits_in_rings_and_gets_in_once),
+			WITH_DIRS(a_ring_with_holes_on_a_full_spool_stops_the_start_with_a_sentence),
 			WITH_DIRS(the_spools_limit_is_never_more_than_its_file_system_holds),
 			WITH_DIRS(a_full_disk_holds_up_the_mover_and_nobody_else),
 			WITH_DIRS(on_a_full_disk_what_was_delivered_goes_first),

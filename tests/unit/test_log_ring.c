@@ -484,14 +484,14 @@ static void a_full_ring_sheds_by_class_and_counts(void **state)
 	struct sb_log w = ring_writer(f, 1), other = ring_writer(f, 2);
 	uint64_t n = 0, used = 0;
 
-	for(int class = SB_EXTRA; class >= SB_KEEP; class--) {
-		while(ring_append(&w, n + 1, 40, (enum sb_shed)class) == 0) {
+	for(int class = SB_EXTRA; class >= SB_KEEP; class --) {
+		while(ring_append(&w, n + 1, 40, (enum sb_shed) class) == 0) {
 			n++;
 			used += REC;
 		}
 		assert_true(used >= limit / 100 * from[class] && used < limit / 100 * from[class] + REC + limit % 100);
 		assert_int_equal(1, f->sh->shed[class]);
-		assert_true(sb_log_would_shed(&w, (enum sb_shed)class));
+		assert_true(sb_log_would_shed(&w, (enum sb_shed) class));
 		assert_false(sb_log_would_shed(&other, SB_EXTRA));
 		if(class > SB_KEEP)
 			assert_false(sb_log_would_shed(&w, (enum sb_shed)(class - 1)));

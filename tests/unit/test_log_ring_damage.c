@@ -184,7 +184,8 @@ static void a_ring_of_another_size_is_collected_and_made_anew(void **state)
 
 static void other_names_are_left_alone(void **state)
 {
-	static const char *const names[] = {"ring-", "ring-x", "ring-01", "ring-+1", "ring- 1", "ring-1024", "ring-1x", "ring"};
+	static const char *const names[] = {
+			"ring-", "ring-x", "ring-01", "ring-+1", "ring- 1", "ring-1024", "ring-1x", "ring"};
 	struct fixture *f = *state;
 	char path[SB_LOG_FILE], ring[SB_LOG_FILE];
 
