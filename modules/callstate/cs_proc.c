@@ -12,10 +12,10 @@
 #include "core/pt.h"
 #include "core/timer_proc.h"
 
-#define TICK_US 100000
+#define TICK_US 200000
 #define ALARM_US 1000000
-#define PASS_MS 2
-#define IDLE_PASSES 10 /* without a record, before the collector sleeps and must be woken */
+#define PASS_MS 4
+#define IDLE_PASSES 5 /* without a record, before the collector sleeps and must be woken */
 #define IDLE_MS 1000
 #define GRACE_US 300000
 

@@ -20,7 +20,7 @@ void cs_call_clear(struct cs_call *c)
 	uint32_t gen = c->gen, next = c->next, self = c->self;
 	uint64_t hash = c->hash;
 
-	memset(c, 0, offsetof(struct cs_call, arena));
+	memset(c, 0, offsetof(struct cs_call, hold));
 	c->gen = gen;
 	c->next = next;
 	c->self = self;

@@ -195,10 +195,11 @@ struct cs_call
 	uint8_t xfer_by, last_by; /* enum cs_by: who asked for the transfer; who held, resumed, updated last */
 	uint32_t media_print; /* of the media in use; 0 = not known */
 
+	uint16_t arena_len;
 	struct cs_str text[CS_T_COUNT];
+	/* from here on only what the counts above say is in use */
 	struct cs_hold hold[CS_HOLDS];
 	struct cs_attempt attempt[CS_ATTEMPTS];
-	uint16_t arena_len;
 	char arena[CS_ARENA];
 };
 

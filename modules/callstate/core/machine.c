@@ -401,7 +401,7 @@ static void finish(struct cs_call *c, enum cs_by by, enum cs_cause cause, const 
 	close_call(c, SB_ST_DISCONNECTED, x);
 	x->emit(c, SB_CALL_ENDED, NULL, x);
 	write_cdr(c, x);
-	c->deadline = x->mono + CS_LINGER_US;
+	c->deadline = x->mono + CS_ENDED_US;
 }
 
 static void give_up_early(struct cs_call *c, const struct cs_msg *m, const struct cs_ctx *x)

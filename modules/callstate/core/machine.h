@@ -48,6 +48,7 @@ struct cs_msg
 
 #define CS_AUTH_WAIT_US 10000000ull	 /* for a new INVITE with credentials after a 401, 407 or 422 */
 #define CS_OVERTAKEN_US 2000000ull	 /* a 200 that the callee's BYE overtook in another worker is here by then */
+#define CS_ENDED_US 1000000ull		 /* a call that a BYE ended and whose CDR is written: tm absorbs what is repeated */
 #define CS_LINGER_US 5000000ull		 /* an ended call without a transaction stays this long, to absorb stragglers */
 #define CS_CANCEL_WAIT_US 32000000ull /* 64*T1: a cancelled set-up restored without its transaction */
 #define CS_LIMIT_SLACK_US 40000000ull /* our BYEs are answered or timed out by then */
