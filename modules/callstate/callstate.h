@@ -26,17 +26,18 @@
 struct cs_counters
 {
 	_Atomic uint64_t calls, answered, failed, timeouts, restored, untracked, inferred;
-	_Atomic uint64_t events, lost; /* written; refused by the log */
+	_Atomic uint64_t events, lost;          /* written; refused by the log */
 	_Atomic int64_t active, restored_setup; /* open calls; restored ones without a transaction still in set-up */
 };
 
 struct cs_shared
 {
 	struct cs_counters n;
-	_Atomic uint64_t stalled_since; /* monotonic µs: something is to be moved to the journal, and nothing moves; 0 = fine */
-	uint32_t max;  /* most calls at a time */
-	_Atomic uint32_t made;	/* records that exist; they are never given back */
-	uint32_t free; /* index + 1 of the first free record */
+	_Atomic uint64_t
+			stalled_since; /* monotonic µs: something is to be moved to the journal, and nothing moves; 0 = fine */
+	uint32_t max;          /* most calls at a time */
+	_Atomic uint32_t made; /* records that exist; they are never given back */
+	uint32_t free;         /* index + 1 of the first free record */
 	gen_lock_t free_lock;
 	gen_lock_t lock[CS_BUCKETS];
 	uint32_t head[CS_BUCKETS]; /* index + 1 */

@@ -108,7 +108,8 @@ static int open_log(void)
 		return -1;
 	}
 	if(sb_log_on_tmpfs(cfg.spool_dir) == 0)
-		LM_WARN("spool_dir %s is not on tmpfs: a SIP worker may wait for the disk; use a folder under /run or /dev/shm\n",
+		LM_WARN("spool_dir %s is not on tmpfs: a SIP worker may wait for the disk; use a folder under /run or "
+				"/dev/shm\n",
 				cfg.spool_dir);
 	return 0;
 }
@@ -135,8 +136,9 @@ static bool attach_log(int process)
 
 	if(err == 0)
 		return true;
-	LM_ERR("process %d cannot write to the spool %s: %s (each process needs %llu kB there, and there may be %u; df %s)\n", process,
-			cs_log.cfg.spool_dir, strerror(-err), RING_SIZE / 1024, SB_LOG_WRITERS, cs_log.cfg.spool_dir);
+	LM_ERR("process %d cannot write to the spool %s: %s (each process needs %llu kB there, and there may be %u; df "
+		   "%s)\n",
+			process, cs_log.cfg.spool_dir, strerror(-err), RING_SIZE / 1024, SB_LOG_WRITERS, cs_log.cfg.spool_dir);
 	return false;
 }
 
@@ -207,7 +209,8 @@ static int ki_set(struct sip_msg *msg, str *name, str *value)
 			LM_WARN("callstate_set(\"%.*s\", …): more than 512 bytes of attributes on one call\n", name->len, name->s);
 			return -3;
 		default:
-			LM_ERR("callstate_set(\"%.*s\", \"%.*s\"): expected direction, did, flow, agent, trunk, max_duration (seconds), "
+			LM_ERR("callstate_set(\"%.*s\", \"%.*s\"): expected direction, did, flow, agent, trunk, max_duration "
+				   "(seconds), "
 				   "customer.NAME or attr.NAME\n",
 					name->len, name->s, value->len, value->s);
 			return -2;

@@ -36,26 +36,29 @@ enum cs_alarm cs_journal_alarm(char *text, size_t size, uint64_t mono)
 	text[0] = '\0';
 	if(spool >= 75) {
 		snprintf(text, size,
-				"the spool in %s is %u %% full: from 85 %% on call.updated and custom.* are not written, from 95 %% ringing, hold and "
+				"the spool in %s is %u %% full: from 85 %% on call.updated and custom.* are not written, from 95 %% "
+				"ringing, hold and "
 				"transfer, at the limit nothing is; see whether the disk of %s keeps up",
 				cfg->spool_dir, spool, cfg->journal_dir);
 		return CS_ALARM_SPOOL;
 	}
 	if(error != 0) {
-		snprintf(text, size, "the journal in %s cannot be written: %s; calls go on, events wait in the spool, %u %% full",
+		snprintf(text, size,
+				"the journal in %s cannot be written: %s; calls go on, events wait in the spool, %u %% full",
 				cfg->journal_dir, strerror(error), spool);
 		return CS_ALARM_JOURNAL;
 	}
 	if(since != 0 && mono > since + STALLED_US) {
 		snprintf(text, size,
-				"the journal in %s cannot be written: nothing was synced for %llu s; calls go on, events wait in the spool, %u %% "
+				"the journal in %s cannot be written: nothing was synced for %llu s; calls go on, events wait in the "
+				"spool, %u %% "
 				"full; see whether its disk stalls",
 				cfg->journal_dir, (unsigned long long)((mono - since) / 1000000), spool);
 		return CS_ALARM_JOURNAL;
 	}
 	if(journal >= 80) {
-		snprintf(text, size, "the journal in %s is %u %% full; the sink that is furthest behind is %s", cfg->journal_dir, journal,
-				slowest_sink());
+		snprintf(text, size, "the journal in %s is %u %% full; the sink that is furthest behind is %s",
+				cfg->journal_dir, journal, slowest_sink());
 		return CS_ALARM_FULL;
 	}
 	return CS_ALARM_NONE;
@@ -86,7 +89,8 @@ static void say_journal(uint64_t mono)
 	if(alarm != CS_ALARM_NONE)
 		LM_ERR("%s\n", text);
 	else
-		LM_WARN("the journal in %s is written again, and the spool %s has room\n", cs_log.cfg.journal_dir, cs_log.cfg.spool_dir);
+		LM_WARN("the journal in %s is written again, and the spool %s has room\n", cs_log.cfg.journal_dir,
+				cs_log.cfg.spool_dir);
 	said = alarm;
 }
 
@@ -98,7 +102,8 @@ static void say_lost(uint64_t mono)
 	if((l == lost && u == untracked) || mono < next)
 		return;
 	if(u != untracked)
-		LM_ERR("%llu calls went on without a trail: calls_max is %u, or shared memory is used up (callstate.stats, core.shmmem); "
+		LM_ERR("%llu calls went on without a trail: calls_max is %u, or shared memory is used up (callstate.stats, "
+			   "core.shmmem); "
 			   "raise calls_max or start with a larger -m\n",
 				(unsigned long long)(u - untracked), cs_sh->max);
 	if(l != lost)

@@ -53,7 +53,8 @@ static void on_ack(struct cs_call *c, struct cs_span callee_tag, struct sip_msg 
 	cs_on_late_answer(c, &buf.m, x);
 }
 
-static void on_bye(struct cs_call *c, enum cs_by by, struct cs_span callee_tag, struct sip_msg *msg, const struct cs_ctx *x)
+static void on_bye(
+		struct cs_call *c, enum cs_by by, struct cs_span callee_tag, struct sip_msg *msg, const struct cs_ctx *x)
 {
 	cs_msg_request(&buf, msg);
 	buf.m.to_tag = callee_tag;

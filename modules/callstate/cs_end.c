@@ -11,7 +11,7 @@
 #include "modules/tm/uac.h"
 
 #define CSEQ_MAX 0x7fffffffu /* RFC 3261 8.1.1.5 */
-#define CSEQ_JUMP 1000u /* above whatever either side has used, PRACK and lost requests included */
+#define CSEQ_JUMP 1000u      /* above whatever either side has used, PRACK and lost requests included */
 
 static str text(const struct cs_call *c, enum cs_text t)
 {

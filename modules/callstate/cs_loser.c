@@ -20,7 +20,7 @@ static struct
 	gen_lock_t lock;
 	_Atomic unsigned count;
 	struct loser *first;
-} *list;
+} * list;
 
 static void span_set(struct cs_call *c, enum cs_text t, struct cs_span s)
 {

@@ -85,7 +85,7 @@ enum routes
 {
 	ROUTES_NONE,
 	ROUTES_OF_REQUEST, /* towards the caller: those in its INVITE, as they stand (RFC 3261 12.1) */
-	ROUTES_OF_REPLY	   /* towards the callee: those above our own entry in its reply, the last first */
+	ROUTES_OF_REPLY    /* towards the callee: those above our own entry in its reply, the last first */
 };
 
 /* The proxies between us and one side. @return what to take from the next Record-Route */

@@ -4,7 +4,6 @@
 
 #include "core/counters.h"
 
-
 /** cs_sh->n.active counts records in use; a call that is over keeps its record for some seconds more. */
 static void count_open(counter_val_t *setup, counter_val_t *answered)
 {

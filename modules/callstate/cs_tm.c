@@ -9,7 +9,7 @@
 #include "core/parser/parse_to.h"
 #include "modules/tm/h_table.h"
 
-#define INVITE_CALLBACKS                                                                                        \
+#define INVITE_CALLBACKS                                                                                   \
 	(TMCB_REQUEST_FWDED | TMCB_RESPONSE_IN | TMCB_RESPONSE_FWDED | TMCB_RESPONSE_READY | TMCB_E2ECANCEL_IN \
 			| TMCB_ON_BRANCH_FAILURE | TMCB_DESTROY)
 

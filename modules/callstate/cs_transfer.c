@@ -24,7 +24,7 @@ static struct
 	_Atomic unsigned count;
 	unsigned next;
 	struct pending p[PENDING];
-} *table;
+} * table;
 
 /* Found while the new call was locked; told once it is not. */
 static struct

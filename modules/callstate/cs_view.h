@@ -16,9 +16,9 @@ uint64_t cs_journal_lag(void);
 enum cs_alarm
 {
 	CS_ALARM_NONE,
-	CS_ALARM_SPOOL,	  /* the spool fills */
+	CS_ALARM_SPOOL,   /* the spool fills */
 	CS_ALARM_JOURNAL, /* the journal is not written: an error, or its disk stalls */
-	CS_ALARM_FULL	  /* the journal fills */
+	CS_ALARM_FULL     /* the journal fills */
 };
 
 /**

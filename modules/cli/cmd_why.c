@@ -145,11 +145,11 @@ static void print_behind(struct cli *c, const struct hooks *h)
 {
 	for(size_t i = 0, n; i < h->hooks; i += n) {
 		for(n = 1; i + n < h->hooks && strcmp(h->hook[i + n].endpoint, h->hook[i].endpoint) == 0
-				&& h->hook[i + n].fate == h->hook[i].fate;)
+				   && h->hook[i + n].fate == h->hook[i].fate;)
 			n++;
 		if(h->hook[i].fate == HOOK_BEHIND)
-			fprintf(c->out, "  %s%s%s  has not got this far, %zu %s: away, or behind; see kamcmd callhook.endpoints\n", tone_on(c, BAD),
-					h->hook[i].endpoint, tone_off(c, BAD), n, n == 1 ? "waits" : "wait");
+			fprintf(c->out, "  %s%s%s  has not got this far, %zu %s: away, or behind; see kamcmd callhook.endpoints\n",
+					tone_on(c, BAD), h->hook[i].endpoint, tone_off(c, BAD), n, n == 1 ? "waits" : "wait");
 	}
 }
 
@@ -187,8 +187,10 @@ static void print_hooks(struct cli *c, const struct story *s, const struct hooks
 
 static json_t *hooks_json(const struct cli *c, const struct story *s, const struct hooks *h)
 {
-	static const char *const fate[] = {
-			[HOOK_BEHIND] = "waiting", [HOOK_WAITING] = "waiting", [HOOK_GIVEN_UP] = "given_up", [HOOK_DELIVERED] = "delivered"};
+	static const char *const fate[] = {[HOOK_BEHIND] = "waiting",
+			[HOOK_WAITING] = "waiting",
+			[HOOK_GIVEN_UP] = "given_up",
+			[HOOK_DELIVERED] = "delivered"};
 	json_t *list = json_array();
 	for(size_t i = 0; i < h->hooks; i++) {
 		const struct hook *k = &h->hook[i];

@@ -135,7 +135,8 @@ static void read_disabled(struct hooks *h, sqlite3 *db)
 static void read_behind(struct hooks *h, sqlite3 *db, const struct story *s)
 {
 	sqlite3_stmt *st = NULL;
-	if(sqlite3_prepare_v2(db, "SELECT endpoint, segment, offset FROM cursor WHERE disabled_at = 0", -1, &st, NULL) != SQLITE_OK)
+	if(sqlite3_prepare_v2(db, "SELECT endpoint, segment, offset FROM cursor WHERE disabled_at = 0", -1, &st, NULL)
+			!= SQLITE_OK)
 		return;
 	while(sqlite3_step(st) == SQLITE_ROW) {
 		struct sb_pos at = {(uint64_t)sqlite3_column_int64(st, 1), (uint64_t)sqlite3_column_int64(st, 2)};

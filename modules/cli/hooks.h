@@ -35,9 +35,9 @@ struct hooks
 	struct hook *hook;
 	size_t hooks;
 	size_t delivered, waiting, given_up; /* waiting: those that are behind, too */
-	uint64_t slowest;     /* µs */
-	bool known;           /* there is a history or a state.sqlite at all */
-	struct text disabled; /* "crm since …: 410 Gone", the first endpoint switched off */
+	uint64_t slowest;                    /* µs */
+	bool known;                          /* there is a history or a state.sqlite at all */
+	struct text disabled;                /* "crm since …: 410 Gone", the first endpoint switched off */
 };
 
 /** Reads both; what is not there is no error. Says on c->err what could not be read. */

@@ -53,7 +53,8 @@ static int measure(int fd, uint32_t *ns, size_t records, size_t bytes)
 
 int main(int argc, char **argv)
 {
-	size_t records = argc > 1 ? strtoul(argv[1], NULL, 10) : 200000, bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 1024;
+	size_t records = argc > 1 ? strtoul(argv[1], NULL, 10) : 200000,
+		   bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 1024;
 	char path[256];
 	uint32_t *ns;
 	int fd, rc = 1;
@@ -75,7 +76,8 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	qsort(ns, records, sizeof(*ns), by_size);
-	printf("{\"p50_ns\":%u,\"p99_ns\":%u,\"records\":%zu,\"bytes\":%zu}\n", ns[records / 2], ns[records / 100 * 99], records, bytes);
+	printf("{\"p50_ns\":%u,\"p99_ns\":%u,\"records\":%zu,\"bytes\":%zu}\n", ns[records / 2], ns[records / 100 * 99],
+			records, bytes);
 	rc = 0;
 out:
 	free(ns);

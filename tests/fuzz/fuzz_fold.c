@@ -7,7 +7,7 @@
 #include "record.h"
 
 #define CHECKPOINT_MAX 8192u /* cs_restore.c, RECORD_MAX */
-#define EVENT_MAX 16384u /* cs_emit.c, PAYLOAD_MAX */
+#define EVENT_MAX 16384u     /* cs_emit.c, PAYLOAD_MAX */
 
 static void check(int ok)
 {

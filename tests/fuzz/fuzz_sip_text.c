@@ -26,7 +26,8 @@ static void message(struct cs_span rest)
 	while(cs_header_next(&rest, &v) != CS_H_BODY) {
 		check(inside(v, p, len));
 		while(cs_route_next(&v, &entry, &uri))
-			check(inside(entry, p, len) && inside(uri, entry.s, entry.len) && inside(cs_uri_host(uri, &port), uri.s, uri.len));
+			check(inside(entry, p, len) && inside(uri, entry.s, entry.len)
+					&& inside(cs_uri_host(uri, &port), uri.s, uri.len));
 	}
 	check(inside(rest, p, len));
 }

@@ -107,8 +107,13 @@ static struct cs_msg some_message(uint16_t code)
 {
 	static const struct cs_span tags[] = {{"tag-one", 7}, {"another-tag", 11}, {"", 0}};
 	static const struct cs_span contacts[] = {{"sip:bob@192.0.2.7", 17}, {"sip:bob@192.0.2.107:5070", 24}, {"", 0}};
-	struct cs_msg m = {.code = code, .local = any(3) == 0, .reason = word(), .to_tag = ONE_OF(tags),
-			.contact = ONE_OF(contacts), .dst = SPAN("udp:192.0.2.7:5060"), .socket = SPAN("udp:192.0.2.1:5060")};
+	struct cs_msg m = {.code = code,
+			.local = any(3) == 0,
+			.reason = word(),
+			.to_tag = ONE_OF(tags),
+			.contact = ONE_OF(contacts),
+			.dst = SPAN("udp:192.0.2.7:5060"),
+			.socket = SPAN("udp:192.0.2.1:5060")};
 
 	if(any(4) == 0) {
 		m.why.q850 = (uint16_t)(1 + any(127));

@@ -169,7 +169,8 @@ static void an_offer_before_the_answer_or_behind_the_end_is_nothing(void **state
 
 static void a_new_target_is_logged_of_both_sides(void **state)
 {
-	struct cs_msg offer = {.contact = SPAN("sip:alice@192.0.2.101")}, accepted = {.contact = SPAN("sip:bob@192.0.2.107")};
+	struct cs_msg offer = {.contact = SPAN("sip:alice@192.0.2.101")},
+				  accepted = {.contact = SPAN("sip:bob@192.0.2.107")};
 
 	(void)state;
 	offer_done(CS_BY_CALLER, &offer, &accepted);

@@ -271,10 +271,11 @@ static struct cs_span span(const char *s)
 static void headers_of_interest_come_in_order_and_the_body_last(void **s)
 {
 	(void)s;
-	static const char msg[] = "Via: SIP/2.0/UDP 192.0.2.1\r\n ;branch=z9hG4bK1\r\nCall-ID: c@x\r\nCSeq: 1 INVITE\r\n"
-							  "RECORD-ROUTE :\t<sip:192.0.2.9;lr>,\r\n\t<sip:192.0.2.8;lr> \r\n"
-							  "Contact: <sip:a@192.0.2.1>\nm: <sip:b@192.0.2.2>\r\nReasons: no\r\nReason: SIP;cause=200\r\n"
-							  "c:application/sdp\r\nContent-Length: 3\r\ncontent-Type: text/plain\r\n\r\nv=0";
+	static const char msg[] =
+			"Via: SIP/2.0/UDP 192.0.2.1\r\n ;branch=z9hG4bK1\r\nCall-ID: c@x\r\nCSeq: 1 INVITE\r\n"
+			"RECORD-ROUTE :\t<sip:192.0.2.9;lr>,\r\n\t<sip:192.0.2.8;lr> \r\n"
+			"Contact: <sip:a@192.0.2.1>\nm: <sip:b@192.0.2.2>\r\nReasons: no\r\nReason: SIP;cause=200\r\n"
+			"c:application/sdp\r\nContent-Length: 3\r\ncontent-Type: text/plain\r\n\r\nv=0";
 	struct cs_span rest = {msg, sizeof(msg) - 1}, v;
 	assert_int_equal(CS_H_RECORD_ROUTE, cs_header_next(&rest, &v));
 	assert_span("<sip:192.0.2.9;lr>,\r\n\t<sip:192.0.2.8;lr>", v);
@@ -295,8 +296,8 @@ static void headers_of_interest_come_in_order_and_the_body_last(void **s)
 static void a_message_without_an_empty_line_has_no_body(void **s)
 {
 	(void)s;
-	static const char *const msg[] = {"", "Via: x", "Via: x\r\n", "Via: x\r\n\r\n", "Via: x\n\n", "c", "r:", "m", "\r\n", "\n",
-			"C\r\n\r\n", "Contac: x\r\n", "Contact\r\n\r\n", "Record Route: x"};
+	static const char *const msg[] = {"", "Via: x", "Via: x\r\n", "Via: x\r\n\r\n", "Via: x\n\n", "c", "r:", "m",
+			"\r\n", "\n", "C\r\n\r\n", "Contac: x\r\n", "Contact\r\n\r\n", "Record Route: x"};
 	for(size_t i = 0; i < sizeof(msg) / sizeof(msg[0]); i++) {
 		struct cs_span rest = span(msg[i]), v;
 		assert_int_equal(CS_H_BODY, cs_header_next(&rest, &v));
@@ -307,7 +308,8 @@ static void a_message_without_an_empty_line_has_no_body(void **s)
 static void contact_is_the_first_uri_with_or_without_brackets(void **s)
 {
 	(void)s;
-	assert_span("sip:a@b;transport=tcp", cs_contact_uri(span("\"A, <B>\" <sip:a@b;transport=tcp>;expires=3, <sip:c@d>")));
+	assert_span(
+			"sip:a@b;transport=tcp", cs_contact_uri(span("\"A, <B>\" <sip:a@b;transport=tcp>;expires=3, <sip:c@d>")));
 	assert_span("sip:a@b", cs_contact_uri(span("sip:a@b;expires=3")));
 	assert_span("sip:a@b", cs_contact_uri(span("sip:a@b , <sip:c@d>")));
 	assert_int_equal(0, cs_contact_uri(span("*")).len);

@@ -137,7 +137,10 @@ static const struct number_column
 	uint8_t col, size;
 	uint16_t offset;
 } numbers[] = {
-#define N(column, field) {SB_C_##column, sizeof(((struct cs_call *)0)->field), offsetof(struct cs_call, field)}
+#define N(column, field)                                                                     \
+	{                                                                                        \
+		SB_C_##column, sizeof(((struct cs_call *)0)->field), offsetof(struct cs_call, field) \
+	}
 		N(SEQUENCE, sequence),
 		N(STARTED_AT, started_at),
 		N(RINGING_AT, ringing_at),

@@ -2,7 +2,7 @@
 /* Set-up and end of a call. Hold, updates and transfer: machine_dialog.c. */
 #include "machine.h"
 
-#define CODE_SEND_ERROR 477 /* tm's own, where an INVITE could not be sent */
+#define CODE_SEND_ERROR 477   /* tm's own, where an INVITE could not be sent */
 #define GUARD_US 120000000ull /* tm forgets no transaction this long after its final reply */
 
 static void finish(struct cs_call *c, enum cs_by by, enum cs_cause cause, const struct cs_ctx *x);
@@ -282,7 +282,8 @@ static void fail(struct cs_call *c, enum cs_by by, enum cs_outcome o, enum cs_ca
 	x->emit(c, SB_CALL_FAILED, a, x);
 }
 
-static void time_out(struct cs_call *c, enum cs_by by, enum cs_cause cause, struct cs_attempt *a, const struct cs_ctx *x)
+static void time_out(
+		struct cs_call *c, enum cs_by by, enum cs_cause cause, struct cs_attempt *a, const struct cs_ctx *x)
 {
 	c->by = (uint8_t)by;
 	c->outcome = rang(c) ? CS_O_NO_ANSWER : CS_O_NO_RESPONSE;

@@ -27,29 +27,29 @@ struct cs_ctx
 	uint32_t cseq;
 	uint16_t code;
 	struct cs_span name, text; /* custom.*: its type and what the script said; holds: "owner=key" */
-	bool inferred; /* the event was proved by this message, not seen itself */
+	bool inferred;             /* the event was proved by this message, not seen itself */
 };
 
 /** A reply to the INVITE, or what an in-dialog message carries. */
 struct cs_msg
 {
-	uint16_t code;			 /* replies */
-	bool local;				 /* made by this proxy: timer, send error, script */
-	struct cs_span reason;	 /* phrase */
-	struct cs_span to_tag; /* the callee's tag, whoever sent the message */
+	uint16_t code;                 /* replies */
+	bool local;                    /* made by this proxy: timer, send error, script */
+	struct cs_span reason;         /* phrase */
+	struct cs_span to_tag;         /* the callee's tag, whoever sent the message */
 	struct cs_span contact, route; /* of a 2xx; route: set towards the callee, in order of use */
-	struct cs_span dst;		 /* "udp:192.0.2.7:5060" the branch went to */
-	struct cs_span socket;	 /* ours, towards that side */
-	struct cs_reason why;	 /* Reason header */
+	struct cs_span dst;            /* "udp:192.0.2.7:5060" the branch went to */
+	struct cs_span socket;         /* ours, towards that side */
+	struct cs_reason why;          /* Reason header */
 	bool has_sdp;
 	struct cs_sdp sdp;
 	struct cs_span media; /* MEDIA groups, as columns */
 };
 
-#define CS_AUTH_WAIT_US 10000000ull	 /* for a new INVITE with credentials after a 401, 407 or 422 */
-#define CS_OVERTAKEN_US 2000000ull	 /* a 200 that the callee's BYE overtook in another worker is here by then */
-#define CS_ENDED_US 1000000ull		 /* a call that a BYE ended and whose CDR is written: tm absorbs what is repeated */
-#define CS_LINGER_US 5000000ull		 /* an ended call without a transaction stays this long, to absorb stragglers */
+#define CS_AUTH_WAIT_US 10000000ull /* for a new INVITE with credentials after a 401, 407 or 422 */
+#define CS_OVERTAKEN_US 2000000ull  /* a 200 that the callee's BYE overtook in another worker is here by then */
+#define CS_ENDED_US 1000000ull      /* a call that a BYE ended and whose CDR is written: tm absorbs what is repeated */
+#define CS_LINGER_US 5000000ull     /* an ended call without a transaction stays this long, to absorb stragglers */
 #define CS_CANCEL_WAIT_US 32000000ull /* 64*T1: a cancelled set-up restored without its transaction */
 #define CS_LIMIT_SLACK_US 40000000ull /* our BYEs are answered or timed out by then */
 

@@ -186,8 +186,8 @@ static void put_ack(const struct cs_call *c, struct sb_out *o)
 		sb_put(o, SB_C_ACK_AT, SB_TIME, &c->ack_at, sizeof(c->ack_at));
 }
 
-static void put_event(const struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x,
-		struct sb_out *o)
+static void put_event(
+		const struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x, struct sb_out *o)
 {
 	bool end = type == SB_CALL_ENDED || type == SB_CALL_FAILED || type == SB_CALL_TIMEOUT || type == SB_CALL_CDR;
 
@@ -218,7 +218,8 @@ static void put_event(const struct cs_call *c, uint16_t type, const struct cs_at
 	put_fold(c, type == SB_CALL_INITIATED, type == SB_CALL_ANSWERED, o);
 }
 
-void cs_encode(const struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x, struct sb_out *o)
+void cs_encode(
+		const struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x, struct sb_out *o)
 {
 	put_identity(c, o);
 	sb_put_time(o, SB_C_AT, x->now);

@@ -11,7 +11,8 @@
 extern uint8_t cs_boot[16];
 
 /** Writes the payload of one event. @param a the attempt concerned, or NULL */
-void cs_encode(const struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x, struct sb_out *out);
+void cs_encode(
+		const struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x, struct sb_out *out);
 
 /** Writes everything that is known (a checkpoint's record, type SB_X_DIALOG). */
 void cs_encode_whole(const struct cs_call *c, const struct cs_ctx *x, struct sb_out *out);

@@ -10,16 +10,17 @@
 struct cs_sdp
 {
 	uint8_t streams; /* m= lines with a port other than 0 */
-	bool hold;		 /* every stream with a port is sendonly, inactive or at 0.0.0.0 / :: */
-	uint32_t kinds;	 /* bit set over the active streams: 1 audio, 2 video, 4 image, 8 application, 16 other */
-	uint32_t print;	 /* fingerprint over kind and first codec of every active stream: differs if the media changed */
+	bool hold;       /* every stream with a port is sendonly, inactive or at 0.0.0.0 / :: */
+	uint32_t kinds;  /* bit set over the active streams: 1 audio, 2 video, 4 image, 8 application, 16 other */
+	uint32_t print;  /* fingerprint over kind and first codec of every active stream: differs if the media changed */
 };
 
 /**
  * Finds the SDP in a message body, a multipart one too (RFC 5621).
  * @return true and the part's place, or false: no SDP in it
  */
-bool cs_sdp_find(const char *body, size_t len, const char *content_type, size_t type_len, const char **sdp, size_t *sdp_len);
+bool cs_sdp_find(
+		const char *body, size_t len, const char *content_type, size_t type_len, const char **sdp, size_t *sdp_len);
 
 /**
  * Reads an SDP.

@@ -61,9 +61,9 @@ int cs_sipfrag_read(const char *body, size_t len, struct cs_span *reason);
 /** Refer-To value, RFC 3515, with a Replaces header inside the URI, RFC 3891. */
 struct cs_refer
 {
-	struct cs_span uri;		/* without the header part, "sip:user@host;params" */
-	bool attended;			/* there was a Replaces */
-	char call_id[256];		/* of the dialog to replace, unescaped; "" if not attended */
+	struct cs_span uri; /* without the header part, "sip:user@host;params" */
+	bool attended;      /* there was a Replaces */
+	char call_id[256];  /* of the dialog to replace, unescaped; "" if not attended */
 	char to_tag[128], from_tag[128];
 };
 /** @return 0 or -EBADMSG */
