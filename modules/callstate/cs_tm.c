@@ -61,21 +61,44 @@ static void add_dst(struct cs_call *c, unsigned branch, struct sip_msg *rpl)
 		cs_msg_dst(&buf, rpl);
 }
 
+/* What a reply says, read once: tm's RESPONSE_IN comes before its reply lock is taken, RESPONSE_FWDED under it, and what one
+ * worker does under it the others wait for. */
+static const struct cs_msg *read_reply(struct sip_msg *rpl, int code)
+{
+	static struct
+	{
+		unsigned id;
+		int pid, code;
+		struct cs_msgbuf b;
+	} last;
+
+	if(last.id != rpl->id || last.pid != rpl->pid || last.code != code) {
+		cs_msg_reply(&last.b, rpl, code);
+		last.id = rpl->id;
+		last.pid = rpl->pid;
+		last.code = code;
+	}
+	return &last.b.m;
+}
+
 static void on_branch_reply(struct tmcb_params *ps, uint64_t ref)
 {
+	const struct cs_msg *m;
 	unsigned branch = (unsigned)cs_tm.t_gett_branch();
 	struct cs_ctx x;
 	struct cs_call *c;
 
-	if(ps->code < 300 || ps->rpl == FAKED_REPLY || !for_invite(ps->rpl))
+	if(ps->code < 180 || ps->rpl == FAKED_REPLY || !for_invite(ps->rpl))
+		return;
+	m = read_reply(ps->rpl, ps->code);
+	if(ps->code < 300)
 		return;
 	cs_context(&x, ps->rpl);
-	cs_msg_reply(&buf, ps->rpl, ps->code);
 	c = call_of(ref);
 	if(c == NULL)
 		return;
 	add_dst(c, branch, ps->rpl);
-	cs_on_branch_final(c, branch, &buf.m, &x);
+	cs_on_branch_final(c, branch, m, &x);
 	cs_put(c);
 }
 
@@ -99,20 +122,21 @@ static void on_branch_failure(struct tmcb_params *ps, uint64_t ref)
 static void on_relayed(struct tmcb_params *ps, uint64_t ref)
 {
 	unsigned branch = (unsigned)cs_tm.t_gett_branch();
+	const struct cs_msg *m;
 	struct cs_ctx x;
 	struct cs_call *c;
 
 	if(ps->code < 180 || ps->rpl == FAKED_REPLY)
 		return;
+	m = read_reply(ps->rpl, ps->code);
 	cs_context(&x, ps->rpl);
-	cs_msg_reply(&buf, ps->rpl, ps->code);
 	c = call_of(ref);
 	if(c == NULL)
 		return;
 	add_dst(c, branch, ps->rpl);
-	cs_on_reply(c, branch, &buf.m, &x);
-	if((c->flags & CS_F_TWO_DIALOGS) && !cs_text_is(c, CS_T_TO_TAG, buf.m.to_tag.s, buf.m.to_tag.len))
-		cs_loser_add(c, &buf.m);
+	cs_on_reply(c, branch, m, &x);
+	if((c->flags & CS_F_TWO_DIALOGS) && !cs_text_is(c, CS_T_TO_TAG, m->to_tag.s, m->to_tag.len))
+		cs_loser_add(c, m);
 	cs_put(c);
 }
 
