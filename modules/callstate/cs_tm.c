@@ -52,18 +52,9 @@ static bool for_invite(struct sip_msg *rpl)
 	return rpl->cseq && rpl->cseq->parsed && get_cseq(rpl)->method_id == METHOD_INVITE;
 }
 
-/* Only the first reply of a branch tells something new. */
-static void add_dst(struct cs_call *c, unsigned branch, struct sip_msg *rpl)
-{
-	struct cs_attempt *a = cs_attempt_of(c, branch);
-
-	if(a && a->dst.len == 0)
-		cs_msg_dst(&buf, rpl);
-}
-
 /* What a reply says, read once: tm's RESPONSE_IN comes before its reply lock is taken, RESPONSE_FWDED under it, and what one
  * worker does under it the others wait for. */
-static const struct cs_msg *read_reply(struct sip_msg *rpl, int code)
+static struct cs_msgbuf *read_reply(struct sip_msg *rpl, int code)
 {
 	static struct
 	{
@@ -78,27 +69,36 @@ static const struct cs_msg *read_reply(struct sip_msg *rpl, int code)
 		last.pid = rpl->pid;
 		last.code = code;
 	}
-	return &last.b.m;
+	return &last.b;
+}
+
+/* Only the first reply of a branch tells something new. */
+static void add_dst(struct cs_call *c, unsigned branch, struct cs_msgbuf *b, struct sip_msg *rpl)
+{
+	const struct cs_attempt *a = cs_attempt_of(c, branch);
+
+	if(a && a->dst.len == 0)
+		cs_msg_dst(b, rpl);
 }
 
 static void on_branch_reply(struct tmcb_params *ps, uint64_t ref)
 {
-	const struct cs_msg *m;
+	struct cs_msgbuf *b;
 	unsigned branch = (unsigned)cs_tm.t_gett_branch();
 	struct cs_ctx x;
 	struct cs_call *c;
 
 	if(ps->code < 180 || ps->rpl == FAKED_REPLY || !for_invite(ps->rpl))
 		return;
-	m = read_reply(ps->rpl, ps->code);
+	b = read_reply(ps->rpl, ps->code);
 	if(ps->code < 300)
 		return;
 	cs_context(&x, ps->rpl);
 	c = call_of(ref);
 	if(c == NULL)
 		return;
-	add_dst(c, branch, ps->rpl);
-	cs_on_branch_final(c, branch, m, &x);
+	add_dst(c, branch, b, ps->rpl);
+	cs_on_branch_final(c, branch, &b->m, &x);
 	cs_put(c);
 }
 
@@ -122,21 +122,21 @@ static void on_branch_failure(struct tmcb_params *ps, uint64_t ref)
 static void on_relayed(struct tmcb_params *ps, uint64_t ref)
 {
 	unsigned branch = (unsigned)cs_tm.t_gett_branch();
-	const struct cs_msg *m;
+	struct cs_msgbuf *b;
 	struct cs_ctx x;
 	struct cs_call *c;
 
 	if(ps->code < 180 || ps->rpl == FAKED_REPLY)
 		return;
-	m = read_reply(ps->rpl, ps->code);
+	b = read_reply(ps->rpl, ps->code);
 	cs_context(&x, ps->rpl);
 	c = call_of(ref);
 	if(c == NULL)
 		return;
-	add_dst(c, branch, ps->rpl);
-	cs_on_reply(c, branch, m, &x);
-	if((c->flags & CS_F_TWO_DIALOGS) && !cs_text_is(c, CS_T_TO_TAG, m->to_tag.s, m->to_tag.len))
-		cs_loser_add(c, m);
+	add_dst(c, branch, b, ps->rpl);
+	cs_on_reply(c, branch, &b->m, &x);
+	if((c->flags & CS_F_TWO_DIALOGS) && !cs_text_is(c, CS_T_TO_TAG, b->m.to_tag.s, b->m.to_tag.len))
+		cs_loser_add(c, &b->m);
 	cs_put(c);
 }
 
