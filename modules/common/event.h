@@ -139,7 +139,6 @@ enum sb_type
 	X(FROM_TAG, 85, SB_STR)                                                                                            \
 	X(TO_TAG, 86, SB_STR)                                                                                              \
 	/* what restoring a call needs; never rendered */                                                                  \
-	X(F_COOKIE, 100, SB_U64)                                                                                           \
 	X(F_CONTACT_A, 101, SB_STR) /* caller's target */                                                                  \
 	X(F_CONTACT_B, 102, SB_STR)                                                                                        \
 	X(F_ROUTE_A, 103, SB_STR) /* route set towards the caller */                                                       \
