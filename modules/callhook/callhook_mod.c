@@ -12,8 +12,6 @@
 
 MODULE_VERSION
 
-#define MIB (1024ull * 1024)
-
 struct hook_params hook_params = {
 		.db_url = "sqlite:///var/lib/signalbox/signalbox.db",
 		.db_table = "callhook_endpoint",
@@ -27,8 +25,14 @@ struct hook_params hook_params = {
 		.pending_max = 100000,
 		.dead_max = 100000,
 		.deliveries_limit = 256,
+		.call_log = "",
+		.call_log_batch = 500,
+		.call_log_delay_ms = 100,
+		.call_log_timeout_ms = 5000,
+		.layer_log = "",
+		.layer_log_size = 100,
+		.layer_log_files = 10,
 };
-struct sb_deliver_cfg hook_cfg;
 callstate_api_t hook_callstate;
 
 static const struct bound
@@ -45,6 +49,12 @@ static const struct bound
 		{"pending_max", &hook_params.pending_max, 1, 10000000},
 		{"dead_max", &hook_params.dead_max, 1, 10000000},
 		{"deliveries_limit", &hook_params.deliveries_limit, 1, 65536},
+		{"call_log_batch", &hook_params.call_log_batch, 1, 10000},
+		{"call_log_delay_ms", &hook_params.call_log_delay_ms, 1, 10000},
+		{"call_log_timeout_ms", &hook_params.call_log_timeout_ms, 100, 60000},
+		{"call_log_keep", &hook_params.call_log_keep, 0, 36500},
+		{"layer_log_size", &hook_params.layer_log_size, 1, 65536},
+		{"layer_log_files", &hook_params.layer_log_files, 0, 10000},
 };
 
 static bool text_ok(const char *name, const char *value, size_t room)
@@ -79,64 +89,19 @@ static bool params_ok(void)
 	return text_ok("state_dir", hook_params.state_dir, SB_LOG_PATH - 32) && ok;
 }
 
-static void say(enum sb_deliver_level level, const char *text)
-{
-	if(level == SB_DELIVER_ERROR)
-		LM_ERR("%s\n", text);
-	else if(level == SB_DELIVER_WARNING)
-		LM_WARN("%s\n", text);
-	else
-		LM_NOTICE("%s\n", text);
-}
-
-static int prepare_delivery(void)
-{
-	char err[1024];
-
-	hook_cfg.log = hook_callstate.log;
-	hook_cfg.state_dir = hook_params.state_dir;
-	hook_cfg.connect_timeout_ms = (unsigned)hook_params.connect_timeout_ms;
-	hook_cfg.timeout_ms = (unsigned)hook_params.timeout_ms;
-	hook_cfg.probe_max_s = (unsigned)hook_params.probe_max;
-	hook_cfg.window = (uint32_t)hook_params.window;
-	hook_cfg.pending_max = (uint64_t)hook_params.pending_max;
-	hook_cfg.dead_max = (uint64_t)hook_params.dead_max;
-	hook_cfg.deliveries_limit = (uint64_t)hook_params.deliveries_limit * MIB;
-	hook_cfg.say = say;
-	hook_cfg.status = shm_malloc(sb_deliver_status_size(hook_cfg.count));
-	if(hook_cfg.status == NULL) {
-		SHM_MEM_ERROR;
-		return -1;
-	}
-	memset(hook_cfg.status, 0, sb_deliver_status_size(hook_cfg.count));
-	hook_cfg.status->endpoints = hook_cfg.count;
-	if(sb_deliver_prepare(&hook_cfg, err, sizeof(err)) != 0) {
-		LM_ERR("%s\n", err);
-		return -1;
-	}
-	hook_cfg.sink = sb_log_sink(hook_cfg.log->sh, "callhook");
-	if(hook_cfg.sink < 0) {
-		LM_ERR("the log has no place for another sink: at most %u\n", SB_LOG_SINKS);
-		return -1;
-	}
-	return hook_proc_register();
-}
-
 static int init(void)
 {
-	struct sb_endpoint *endpoints = NULL;
+	struct hook_sink *const sinks[] = {&hook_delivery, &hook_call_log, &hook_layer_log};
 
 	if(!params_ok() || callstate_load_api(&hook_callstate) < 0)
 		return -1;
-	if(hook_db_endpoints(&endpoints, &hook_cfg.count) < 0)
-		return -1;
-	hook_cfg.endpoints = endpoints;
+	for(size_t i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++) {
+		if(sinks[i]->init() < 0)
+			return -1;
+	}
 	if(hook_rpc_init() < 0 || hook_stats_init() < 0)
 		return -1;
-	if(hook_cfg.count > 0)
-		return prepare_delivery();
-	LM_NOTICE("table %s has no endpoint: no webhook is sent\n", hook_params.db_table);
-	return 0;
+	return hook_proc_register();
 }
 
 static int mod_init(void)
@@ -155,9 +120,7 @@ static int mod_init(void)
 
 static int child_init(int rank)
 {
-	if(rank == PROC_MAIN && hook_cfg.count > 0)
-		return hook_proc_fork();
-	return 0;
+	return rank == PROC_MAIN ? hook_proc_fork() : 0;
 }
 
 /* What a filter can name: custom. and 1 to 57 characters. */
@@ -221,6 +184,14 @@ static param_export_t params[] = {
 		{"pending_max", PARAM_INT, &hook_params.pending_max},
 		{"dead_max", PARAM_INT, &hook_params.dead_max},
 		{"deliveries_limit", PARAM_INT, &hook_params.deliveries_limit},
+		{"call_log", PARAM_STRING, &hook_params.call_log},
+		{"call_log_batch", PARAM_INT, &hook_params.call_log_batch},
+		{"call_log_delay_ms", PARAM_INT, &hook_params.call_log_delay_ms},
+		{"call_log_timeout_ms", PARAM_INT, &hook_params.call_log_timeout_ms},
+		{"call_log_keep", PARAM_INT, &hook_params.call_log_keep},
+		{"layer_log", PARAM_STRING, &hook_params.layer_log},
+		{"layer_log_size", PARAM_INT, &hook_params.layer_log_size},
+		{"layer_log_files", PARAM_INT, &hook_params.layer_log_files},
 		{0, 0, 0},
 };
 

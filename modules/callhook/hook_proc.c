@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The delivery process. */
+/* The processes of the sinks. */
 #include "hook.h"
 
-#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "core/cfg/cfg_struct.h"
 #include "core/pt.h"
 
-#define TURN_MS 200
-#define DRAIN_MS 500
+static struct hook_sink *const sinks[] = {&hook_delivery, &hook_call_log, &hook_layer_log};
+#define SINKS (sizeof(sinks) / sizeof(sinks[0]))
 
 static volatile sig_atomic_t stop;
 
@@ -19,50 +18,51 @@ static void on_term(int sig)
 	stop = 1;
 }
 
-static void deliver(pid_t parent)
+static void run(struct hook_sink *s, pid_t parent)
 {
 	struct sigaction sa = {.sa_handler = on_term};
-	struct sb_deliver *d = NULL;
-	char err[1024];
 
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if(getppid() != parent)
-		_exit(0);
-	if(sb_deliver_new(&d, &hook_cfg, err, sizeof(err)) != 0) {
-		LM_CRIT("no webhooks can be delivered: %s\n", err);
-		_exit(1);
-	}
-	while(!stop) {
-		sb_deliver_turn(d, TURN_MS);
-		cfg_update();
-	}
-	sb_deliver_stop(d, DRAIN_MS);
-	_exit(0);
+	if(getppid() == parent)
+		s->run(&stop);
+	_exit(stop ? 0 : 1);
 }
 
 int hook_proc_register(void)
 {
-	if(register_procs(1) < 0)
+	int n = 0;
+
+	for(size_t i = 0; i < SINKS; i++)
+		n += sinks[i]->on;
+	if(n > 0 && register_procs(n) < 0)
 		return -1;
-	cfg_register_child(1);
+	cfg_register_child(n);
 	return 0;
 }
 
 int hook_proc_fork(void)
 {
-	pid_t parent = getpid();
-	int pid = fork_process(PROC_NOCHLDINIT, "callhook delivery", 0);
+	char name[64];
 
-	if(pid < 0) {
-		LM_ERR("the delivery process could not be started\n");
-		return -1;
-	}
-	if(pid == 0) {
-		if(cfg_child_init())
-			_exit(1);
-		deliver(parent);
+	for(size_t i = 0; i < SINKS; i++) {
+		pid_t parent = getpid();
+		int pid;
+
+		if(!sinks[i]->on)
+			continue;
+		snprintf(name, sizeof(name), "callhook %s", sinks[i]->name);
+		pid = fork_process(PROC_NOCHLDINIT, name, 0);
+		if(pid < 0) {
+			LM_ERR("the process %s could not be started\n", name);
+			return -1;
+		}
+		if(pid == 0) {
+			if(cfg_child_init())
+				_exit(1);
+			run(sinks[i], parent);
+		}
 	}
 	return 0;
 }

@@ -7,8 +7,8 @@ set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 log=$top/build/deps.log
-build="gcc make libc6-dev pkg-config libjansson-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev"
-run="kamailio kamailio-sqlite-modules rtpengine-daemon sip-tester baresip-core sqlite3 procps"
+build="gcc make libc6-dev pkg-config libjansson-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev libmariadb-dev"
+run="kamailio kamailio-sqlite-modules kamailio-mysql-modules mariadb-server-core mariadb-client-core rtpengine-daemon sip-tester baresip-core sqlite3 procps"
 test="libcmocka-dev clang libclang-rt-dev flex bison"
 services="kamailio rtpengine-daemon"
 

@@ -25,7 +25,15 @@
 	X(enabled, "0 or 1")                                                                                              \
 	X(timeout_ms, "0 (the module's timeout_ms) or 100 to 300000")                                                     \
 	X(concurrency, "1 to 256")                                                                                        \
-	X(description, "at most 255 characters, no control characters")
+	X(description, "at most 255 characters, no control characters")                                                   \
+	X(trunks, "globs of trunks separated by commas, like carrier-*; * also takes calls without one")                  \
+	X(dids, "globs of DIDs separated by commas, like +4420*; * also takes calls without one")                         \
+	X(allow_addresses, "empty, or networks separated by commas that may be dialled although they are not public, "    \
+					   "like 10.1.0.0/16,127.0.0.1,fd00::/8")                                                         \
+	X(rate_limit, "0 (none) or 1 to 100000 requests a second")                                                        \
+	X(ca_file, "empty, or the absolute path of a PEM file that the user Kamailio runs as can read")                   \
+	X(cert_file, "empty, or the absolute path of a PEM file that the user Kamailio runs as can read")                 \
+	X(key_file, "empty, or the absolute path of a PEM file, with cert_file")
 
 enum sb_endpoint_col
 {
