@@ -1,16 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# deps.sh GROUP… (build run test): installs the Debian packages that are missing. What is installed stays as it
+# deps.sh GROUP… (build proxy run test bench): installs the Debian packages that are missing. What is installed stays as it
 # is, Kamailio above all; no service is started; package lists are refreshed only when a package is not found in them.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 log=$top/build/deps.log
 build="gcc make libc6-dev pkg-config libjansson-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev libmariadb-dev"
-run="kamailio kamailio-sqlite-modules kamailio-mysql-modules mariadb-server-core mariadb-client-core rtpengine-daemon sip-tester baresip-core sqlite3 procps"
-test="libcmocka-dev clang libclang-rt-dev flex bison"
-services="kamailio rtpengine-daemon"
+proxy="kamailio kamailio-sqlite-modules kamailio-mysql-modules"
+run="$proxy mariadb-server-core mariadb-client-core rtpengine-daemon sip-tester baresip-core sqlite3 procps"
+test="libcmocka-dev clang libclang-rt-dev flex bison openssl kamailio-tls-modules"
+bench="wrk nginx-light"
+services="kamailio rtpengine-daemon nginx"
 
 die() {
 	printf '%s\n' "$@" >&2
@@ -89,8 +91,8 @@ command -v apt-get >/dev/null ||
 names=
 for group in "$@"; do
 	case $group in
-	build | run | test) names="$names ${!group}" ;;
-	*) die "deps.sh: no group $group (build, run, test)" ;;
+	build | proxy | run | test | bench) names="$names ${!group}" ;;
+	*) die "deps.sh: no group $group (build, proxy, run, test, bench)" ;;
 	esac
 	[ "$group" != run ] || { names="$names $(node_packages)" && node_is_new_enough; }
 done
