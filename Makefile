@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 B := $(CURDIR)/build
 JOBS ?= $(shell nproc)
-export V KSR_SRC KSR_BIN MODULE_DIR JOBS SAN ONLY KEEP DESTDIR PREFIX FUZZ_SECONDS
+export V KSR_SRC KSR_BIN MODULE_DIR JOBS SAN ONLY KEEP DB DESTDIR PREFIX FUZZ_SECONDS
 
 Q := $(if $(filter-out 0,$(V)),,@)
 
@@ -25,7 +25,7 @@ all:
 help:
 	@echo 'make             build the modules and the command signalbox against the Kamailio that is installed'
 	@echo 'make deps        Debian packages that are missing (root or sudo; starts no service), Kamailio'"'"'s headers, npm packages'
-	@echo 'make demo        deps, build, then a throw-away proxy with real calls; KEEP=1 leaves it running'
+	@echo 'make demo        deps, build, then a throw-away proxy with real calls; KEEP=1 leaves it running; DB=mariadb takes a MariaDB'
 	@echo 'make test        deps, build, unit tests, short fuzzing, integration tests'
 	@echo 'make chaos       kills and outages under load, at length (15 min): KILLS (100), OUTAGE_S, RECORDS, SEED, FUZZ_SECONDS; root for some'
 	@echo 'make unit        unit tests only; ONLY=name,… some of them; SAN=1 with ASan and UBSan'
@@ -68,7 +68,7 @@ fuzz:
 	$(Q)tests/fuzz/run.sh $(B)/fuzz/bin
 
 bench:
-	$(Q)modules/scripts/deps.sh build run test
+	$(Q)modules/scripts/deps.sh build run test bench
 	$(Q)$(build) all node bench
 	$(Q)exec node tests/bench/bench.mjs $(ONLY)
 

@@ -84,9 +84,19 @@ $(1): $(2)
 	mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach m,$(CORES),$(eval $(call library,$(call core_lib,$(m)),$(call objects,modules/$(m)/core/*.c))))
-$(if $(COMMON_LIB),$(eval $(call library,$(COMMON_LIB),$(call objects,modules/common/*.c))))
+$(if $(COMMON_LIB),$(eval $(call library,$(COMMON_LIB),$(call objects,modules/common/*.c) $(B)/obj/gen/db_schema_files.o)))
+
+# The schema is built in. The folders stand for files that come and go.
+SCHEMA := $(sort $(wildcard db/schema/*.sql)) $(sort $(wildcard db/schema/routing/*.sql))
+$(B)/gen/db_schema_files.c: $(SCHEMA) db/schema db/schema/routing modules/scripts/embed-schema.sh
+	mkdir -p $(@D) && modules/scripts/embed-schema.sh $(SCHEMA) >$@
+$(B)/obj/gen/db_schema_files.o: $(B)/gen/db_schema_files.c $(RULES)
+	$(compile)
 
 CLI_OBJECTS := $(call objects,modules/cli/*.c)
+# all of the command but main(): unit tests link what they need of it
+CLI_LIB := $(if $(CLI_OBJECTS),$(B)/lib/libsignalbox-cli.a)
+$(if $(CLI_LIB),$(eval $(call library,$(CLI_LIB),$(filter-out %/main.o,$(CLI_OBJECTS)))))
 cli: $(if $(CLI_OBJECTS),$(B)/bin/signalbox)
 $(B)/bin/signalbox: $(CLI_OBJECTS) $(LIBS_ALL)
 	$(call say,command    signalbox)
@@ -95,13 +105,13 @@ $(B)/bin/signalbox: $(CLI_OBJECTS) $(LIBS_ALL)
 # ---- test programs ----
 
 unit: $(UNIT:%=$(B)/unit/%)
-$(B)/unit/%: $(B)/obj/tests/unit/%.o $(LIBS_ALL) $(call objects,tests/unit/lib/*.c)
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(CLI_LIB) $(LIBS_ALL) $(call objects,tests/unit/lib/*.c)
 	$(call say,test       $(@F))
 	$(call program,,-lcmocka)
 
 ifeq ($(VARIANT),fuzz)
 fuzz: $(FUZZ:%=$(B)/bin/%)
-$(B)/bin/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(LIBS_ALL)
+$(B)/bin/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(CLI_LIB) $(LIBS_ALL)
 	$(call say,fuzzer     $(@F))
 	$(call program)
 endif

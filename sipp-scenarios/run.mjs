@@ -4,6 +4,7 @@
 //
 //     node sipp-scenarios/run.mjs                    all, on a Signalbox of their own on loopback
 //     node sipp-scenarios/run.mjs --only busy,held   those whose name contains one of these
+//     DB=mariadb node sipp-scenarios/run.mjs         with users, endpoints and the call log in a MariaDB; else SQLite
 //     node sipp-scenarios/run.mjs --list
 //     node sipp-scenarios/run.mjs --results FILE     appends "pass NAME" or "fail NAME: why" lines
 //     node sipp-scenarios/run.mjs --proxy 192.0.2.1:5060
@@ -43,6 +44,7 @@ export const groups = {
 export const harnessOptions = () => ({
   name: 'scenarios', rules: fs.readFileSync(path.join(HERE, 'rules.cfg'), 'utf8'),
   defines: { FR_TIMER: 2000, FR_INV_TIMER: 10000, FR_DIALOG_TIMER: 2000, CHILDREN: 4 },
+  db: process.env.DB || 'sqlite',
 });
 
 /** Ports for many SIPps: another block when one is used up; given back with close(). */

@@ -88,11 +88,13 @@ chaos)
 	build all node bench
 	build VARIANT=fuzz fuzz
 	part "killed under load" integration sigkill KILLS="${KILLS:-100}"
+	part "sinks' processes killed under load" integration sinks_killed KILLS="${KILLS:-100}"
 	part "webhook receiver down, disk frozen meanwhile" integration outage_receiver_down OUTAGE_S="${OUTAGE_S:-60}"
 	part "journal's disk frozen, full" integration outage_journal_disk_f OUTAGE_S="${OUTAGE_S:-30}"
 	part "journal's disk broken" integration outage_journal_disk_b OUTAGE_S="${OUTAGE_S:-10}"
 	part "journal's process stopped" integration outage_journal_process OUTAGE_S="${OUTAGE_S:-10}"
 	part "spool full, its process stopped" integration outage_spool
+	part "call log's database away" integration call_log_catches OUTAGE_S="${OUTAGE_S:-30}"
 	part "killed writers" killed_writers
 	export FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 	part "fuzzers" fuzzers

@@ -44,15 +44,17 @@ CREATE TABLE IF NOT EXISTS callstate_call (
     attributes VARCHAR(4000)
 ){table};
 
+-- Each serves one filter of `signalbox calls`, newest first; docs/calls.md has what they give.
 CREATE INDEX IF NOT EXISTS callstate_call_started_idx ON callstate_call (started_at);
 CREATE INDEX IF NOT EXISTS callstate_call_sip_idx ON callstate_call (sip_call_id);
 CREATE INDEX IF NOT EXISTS callstate_call_from_idx ON callstate_call (from_digits, started_at);
 CREATE INDEX IF NOT EXISTS callstate_call_to_idx ON callstate_call (to_digits, started_at);
-CREATE INDEX IF NOT EXISTS callstate_call_trunk_idx ON callstate_call (trunk, started_at);
-CREATE INDEX IF NOT EXISTS callstate_call_agent_idx ON callstate_call (agent, started_at);
+CREATE INDEX IF NOT EXISTS callstate_call_trunk_idx ON callstate_call (trunk, started_at, answered_at, sip_code, outcome);
+CREATE INDEX IF NOT EXISTS callstate_call_agent_idx ON callstate_call (agent, started_at, answered_at, sip_code, outcome);
+CREATE INDEX IF NOT EXISTS callstate_call_did_idx ON callstate_call (did, started_at);
 CREATE INDEX IF NOT EXISTS callstate_call_code_idx ON callstate_call (sip_code, started_at);
-CREATE INDEX IF NOT EXISTS callstate_call_state_idx ON callstate_call (state, started_at);
-CREATE INDEX IF NOT EXISTS callstate_call_failed_idx ON callstate_call (failed_at, sip_code, trunk, to_number);
+CREATE INDEX IF NOT EXISTS callstate_call_state_idx ON callstate_call (state, outcome, started_at);
+CREATE INDEX IF NOT EXISTS callstate_call_failed_idx ON callstate_call (failed_at);
 
 CREATE TABLE IF NOT EXISTS callstate_attempt (
     call_id {uuid} NOT NULL,
@@ -79,7 +81,7 @@ CREATE TABLE IF NOT EXISTS callstate_attempt (
     PRIMARY KEY (call_id, n)
 ){table};
 
-CREATE INDEX IF NOT EXISTS callstate_attempt_failed_idx ON callstate_attempt (failed_at, code, trunk, to_number, destination);
+CREATE INDEX IF NOT EXISTS callstate_attempt_failed_idx ON callstate_attempt (failed_at);
 
 CREATE TABLE IF NOT EXISTS callstate_event (
     -- node, epoch, sequence: the webhook-id

@@ -6,7 +6,6 @@
 
 #include "core/globals.h"
 #include "core/kemi.h"
-#include "core/mem/shm_mem.h"
 #include "core/mod_fix.h"
 #include "user.h"
 
@@ -68,7 +67,6 @@ static bool text_ok(const char *name, const char *value, size_t room)
 
 static bool params_ok(void)
 {
-	char err[256];
 	bool ok = true;
 
 	for(size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
@@ -78,12 +76,6 @@ static bool params_ok(void)
 		LM_ERR("modparam(\"callhook\", \"%s\", %d): must be %d to %d\n", b->name, *b->value, b->min, b->max);
 		ok = false;
 	}
-	if(sb_schedule_parse(&hook_cfg.schedule, hook_params.retry_schedule, (unsigned)(ok ? hook_params.jitter : 0), err,
-			   sizeof(err))
-			!= 0) {
-		LM_ERR("modparam(\"callhook\", \"retry_schedule\", …): %s\n", err);
-		ok = false;
-	}
 	ok = text_ok("db_url", hook_params.db_url, 256) && ok;
 	ok = text_ok("db_table", hook_params.db_table, 64) && ok;
 	return text_ok("state_dir", hook_params.state_dir, SB_LOG_PATH - 32) && ok;
@@ -91,12 +83,10 @@ static bool params_ok(void)
 
 static int init(void)
 {
-	struct hook_sink *const sinks[] = {&hook_delivery, &hook_call_log, &hook_layer_log};
-
-	if(!params_ok() || callstate_load_api(&hook_callstate) < 0)
+	if(!params_ok() || callstate_load_api(&hook_callstate) < 0 || hook_shared_init() < 0)
 		return -1;
-	for(size_t i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++) {
-		if(sinks[i]->init() < 0)
+	for(size_t i = 0; i < HOOK_SINKS; i++) {
+		if(hook_sinks[i]->init() < 0)
 			return -1;
 	}
 	if(hook_rpc_init() < 0 || hook_stats_init() < 0)

@@ -13,6 +13,7 @@
 
 #define HOOK_TABLE_VERSION 2
 #define HOOK_ENDPOINTS_MAX 256
+#define HOOK_SINKS 3
 
 struct hook_params
 {
@@ -43,16 +44,23 @@ struct hook_sink
 	bool on;                                       /* set by init */
 	int (*init)(void);                             /* mod_init: parameters, files, its place in the log. 0, or -1: said */
 	void (*run)(const volatile sig_atomic_t *stop); /* the process, until *stop; no return before everything is kept */
+	const struct hook_reload *reload;               /* NULL: it has nothing that can be read again */
 };
 extern struct hook_sink hook_delivery, hook_call_log, hook_layer_log;
+extern struct hook_sink *const hook_sinks[HOOK_SINKS];
 
 extern struct hook_params hook_params;
-extern struct sb_deliver_cfg hook_cfg; /* count = 0: nothing to deliver to, no process */
 extern callstate_api_t hook_callstate;
 
-/** Reads and checks every row; each thing that is wrong is logged. @return 0 or -1; *out by calloc(), the caller's */
-int hook_db_endpoints(struct sb_endpoint **out, unsigned *count);
+/**
+ * Reads and checks every row; each thing that is wrong is logged.
+ *
+ * @param heard called with each such sentence, may be NULL
+ * @return 0 or -1; *out by calloc(), the caller's, also on failure
+ */
+int hook_db_endpoints(struct sb_endpoint **out, unsigned *count, void (*heard)(const char *sentence));
 
+int hook_shared_init(void);   /* mod_init, before the sinks */
 int hook_proc_register(void); /* mod_init */
 int hook_proc_fork(void);     /* PROC_MAIN */
 

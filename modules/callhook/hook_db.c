@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The endpoints, from the database: read once, at start. */
+/* The endpoints, from the database: read at start, and on callhook.reload. */
 #include "hook.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/srdb1/db.h"
@@ -31,15 +32,28 @@ static void url_shown(char *out, size_t room, const char *url)
 		snprintf(out, room, "%.*s:***%s", (int)(colon - url), url, at);
 }
 
-static const char *mend(void)
-{
-	static char text[700];
+static void (*heard)(const char *sentence);
 
-	if(strncmp(hook_params.db_url, "sqlite://", 9) == 0)
-		snprintf(text, sizeof(text), "sqlite3 %.500s < callhook-create.sql (the file is in db/sqlite of Signalbox)",
-				hook_params.db_url + 9);
-	else
-		snprintf(text, sizeof(text), "make the table as callhook-create.sql does (in db/sqlite of Signalbox)");
+/* A sentence for the log, and for who asked. */
+static void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void complain(const char *fmt, ...)
+{
+	char text[1800];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	LM_ERR("%s\n", text);
+	if(heard != NULL)
+		heard(text);
+}
+
+static const char *mend(const struct load *l)
+{
+	static char text[400];
+
+	snprintf(text, sizeof(text), "signalbox db migrate --db '%s'", l->url);
 	return text;
 }
 
@@ -50,10 +64,10 @@ static int file_there(const struct load *l)
 
 	if(strncmp(hook_params.db_url, "sqlite://", 9) != 0 || access(path, R_OK | W_OK) == 0)
 		return 0;
-	LM_ERR("db_url %s: the file %s cannot be used: %s; expected a database that the user Kamailio runs as can read and "
+	complain("db_url %s: the file %s cannot be used: %s; expected a database that the user Kamailio runs as can read and "
 		   "write; "
-		   "to make it: %s\n",
-			l->url, path, strerror(errno), mend());
+		   "to make it: %s",
+			l->url, path, strerror(errno), mend(l));
 	return -1;
 }
 
@@ -102,24 +116,24 @@ static int connect_db(struct load *l)
 	str url = {hook_params.db_url, (int)strlen(hook_params.db_url)};
 
 	if(bind_module(&l->dbf) < 0) {
-		LM_ERR("db_url %s: no module for this database is loaded; expected loadmodule \"db_sqlite.so\" (or the one for "
+		complain("db_url %s: no module for this database is loaded; expected loadmodule \"db_sqlite.so\" (or the one for "
 			   "your "
-			   "database) before callhook.so\n",
+			   "database) before callhook.so",
 				l->url);
 		return -1;
 	}
 	if(l->dbf.use_table == NULL || l->dbf.init == NULL || l->dbf.close == NULL || l->dbf.query == NULL
 			|| l->dbf.free_result == NULL) {
-		LM_ERR("db_url %s: this database module cannot query; use one that can, like db_sqlite\n", l->url);
+		complain("db_url %s: this database module cannot query; use one that can, like db_sqlite", l->url);
 		return -1;
 	}
 	if(file_there(l) < 0)
 		return -1;
 	l->con = l->dbf.init(&url);
 	if(l->con == NULL) {
-		LM_ERR("db_url %s: the database cannot be reached (what it said is in the lines above); check host, user and "
+		complain("db_url %s: the database cannot be reached (what it said is in the lines above); check host, user and "
 			   "password, "
-			   "and that it runs\n",
+			   "and that it runs",
 				l->url);
 		return -1;
 	}
@@ -134,19 +148,19 @@ static int check_version(struct load *l)
 	if(found == HOOK_TABLE_VERSION)
 		return 0;
 	if(found < 0)
-		LM_ERR("db_url %s: the table version cannot be read, so that nothing is known of %s; expected version %d; to "
+		complain("db_url %s: the table version cannot be read, so that nothing is known of %s; expected version %d; to "
 			   "make both: "
-			   "%s\n",
-				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
+			   "%s",
+				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend(l));
 	else if(found == 0)
-		LM_ERR("db_url %s: no version of table %s was found in the table version; expected %d; to make it: %s\n",
-				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
+		complain("db_url %s: no version of table %s was found in the table version; expected %d; to make it: %s",
+				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend(l));
 	else
-		LM_ERR("db_url %s: table %s has version %d; expected %d: %s\n", l->url, hook_params.db_table, found,
+		complain("db_url %s: table %s has version %d; expected %d: %s", l->url, hook_params.db_table, found,
 				HOOK_TABLE_VERSION,
 				found > HOOK_TABLE_VERSION
-						? "use the Signalbox that made it, or make the table anew (callhook-create.sql)"
-						: mend());
+						? "use the Signalbox that made it"
+						: mend(l));
 	return -1;
 }
 
@@ -198,7 +212,7 @@ static const char *cell(const db_val_t *v, char buf[CELL])
 static void bad_row(const char *sentence, void *arg)
 {
 	(*(int *)arg)++;
-	LM_ERR("%s\n", sentence);
+	complain("%s", sentence);
 }
 
 static int take_rows(const db1_res_t *res, struct sb_endpoint *out)
@@ -215,7 +229,7 @@ static int take_rows(const db1_res_t *res, struct sb_endpoint *out)
 			continue;
 		for(int k = 0; k < i; k++) {
 			if(strcmp(out[k].id, out[i].id) == 0) {
-				LM_ERR("table %s, row id=\"%s\": two rows have this id; right would be: one\n", hook_params.db_table,
+				complain("table %s, row id=\"%s\": two rows have this id; right would be: one", hook_params.db_table,
 						out[i].id);
 				bad++;
 			}
@@ -223,9 +237,9 @@ static int take_rows(const db1_res_t *res, struct sb_endpoint *out)
 	}
 	if(bad == 0)
 		return 0;
-	LM_ERR("%d wrong values in table %s: correct them with UPDATE %s SET column = value WHERE id = '...', then start "
-		   "again\n",
-			bad, hook_params.db_table, hook_params.db_table);
+	complain("%d wrong values in table %s: correct them with UPDATE %s SET column = value WHERE id = '...', then "
+			 "%s",
+			bad, hook_params.db_table, hook_params.db_table, heard != NULL ? "callhook.reload" : "start again");
 	return -1;
 }
 
@@ -244,20 +258,20 @@ static int read_table(struct load *l, struct sb_endpoint **out, unsigned *count)
 	if(l->dbf.use_table(l->con, &table) < 0
 			|| l->dbf.query(l->con, NULL, NULL, NULL, keys, 0, SB_EP_COLUMNS, &columns[SB_EP_id], &res) < 0
 			|| res == NULL) {
-		LM_ERR("db_url %s: table %s cannot be read (what the database said is in the lines above); expected the "
+		complain("db_url %s: table %s cannot be read (what the database said is in the lines above); expected the "
 			   "columns of "
-			   "version %d; to make it: %s\n",
-				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend());
+			   "version %d; to make it: %s",
+				l->url, hook_params.db_table, HOOK_TABLE_VERSION, mend(l));
 		return -1;
 	}
 	if(RES_ROW_N(res) > HOOK_ENDPOINTS_MAX) {
-		LM_ERR("table %s has %d rows; at most %d are possible\n", hook_params.db_table, RES_ROW_N(res),
+		complain("table %s has %d rows; at most %d are possible", hook_params.db_table, RES_ROW_N(res),
 				HOOK_ENDPOINTS_MAX);
 		goto out;
 	}
 	*out = calloc(RES_ROW_N(res) > 0 ? (size_t)RES_ROW_N(res) : 1, sizeof(**out));
 	if(*out == NULL) {
-		LM_ERR("out of memory\n");
+		complain("out of memory");
 		goto out;
 	}
 	*count = (unsigned)RES_ROW_N(res);
@@ -267,11 +281,12 @@ out:
 	return err;
 }
 
-int hook_db_endpoints(struct sb_endpoint **out, unsigned *count)
+int hook_db_endpoints(struct sb_endpoint **out, unsigned *count, void (*hear)(const char *sentence))
 {
 	struct load l = {0};
 	int err;
 
+	heard = hear;
 	url_shown(l.url, sizeof(l.url), hook_params.db_url);
 	err = connect_db(&l);
 	if(err == 0)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The sink that posts webhooks. */
-#include "hook.h"
-
-#include "core/mem/shm_mem.h"
+#include "hook_shared.h"
 
 #define MIB (1024ull * 1024)
 #define TURN_MS 200
 #define DRAIN_MS 500
+#define DRAIN_RELOAD_MS 3000 /* nobody waits for the end of the process then */
 
-struct sb_deliver_cfg hook_cfg;
+static int log_sink = -1;
+static struct sb_schedule schedule;
 
 static void say(enum sb_deliver_level level, const char *text)
 {
@@ -20,33 +20,54 @@ static void say(enum sb_deliver_level level, const char *text)
 		LM_NOTICE("%s\n", text);
 }
 
-static int prepare_delivery(void)
+/* As the parameters and the present set of endpoints say. */
+static struct sb_deliver_cfg configured(void)
 {
+	return (struct sb_deliver_cfg){.log = hook_callstate.log,
+			.sink = log_sink,
+			.state_dir = hook_params.state_dir,
+			.endpoints = hook_shared->set.ep,
+			.count = hook_shared->set.count,
+			.begin = hook_shared->set.begin,
+			.schedule = schedule,
+			.connect_timeout_ms = (unsigned)hook_params.connect_timeout_ms,
+			.timeout_ms = (unsigned)hook_params.timeout_ms,
+			.probe_max_s = (unsigned)hook_params.probe_max,
+			.window = (uint32_t)hook_params.window,
+			.pending_max = (uint64_t)hook_params.pending_max,
+			.dead_max = (uint64_t)hook_params.dead_max,
+			.deliveries_limit = (uint64_t)hook_params.deliveries_limit * MIB,
+			.status = &hook_shared->status,
+			.say = say};
+}
+
+static bool schedule_ok(void)
+{
+	char err[256];
+
+	if(sb_schedule_parse(&schedule, hook_params.retry_schedule, (unsigned)hook_params.jitter, err, sizeof(err)) == 0)
+		return true;
+	LM_ERR("modparam(\"callhook\", \"retry_schedule\", …): %s\n", err);
+	return false;
+}
+
+static int init(void)
+{
+	struct sb_deliver_cfg cfg;
 	char err[1024];
 
-	hook_cfg.log = hook_callstate.log;
-	hook_cfg.state_dir = hook_params.state_dir;
-	hook_cfg.connect_timeout_ms = (unsigned)hook_params.connect_timeout_ms;
-	hook_cfg.timeout_ms = (unsigned)hook_params.timeout_ms;
-	hook_cfg.probe_max_s = (unsigned)hook_params.probe_max;
-	hook_cfg.window = (uint32_t)hook_params.window;
-	hook_cfg.pending_max = (uint64_t)hook_params.pending_max;
-	hook_cfg.dead_max = (uint64_t)hook_params.dead_max;
-	hook_cfg.deliveries_limit = (uint64_t)hook_params.deliveries_limit * MIB;
-	hook_cfg.say = say;
-	hook_cfg.status = shm_malloc(sb_deliver_status_size(hook_cfg.count));
-	if(hook_cfg.status == NULL) {
-		SHM_MEM_ERROR;
+	if(!schedule_ok() || hook_endpoints_first() < 0)
 		return -1;
-	}
-	memset(hook_cfg.status, 0, sb_deliver_status_size(hook_cfg.count));
-	hook_cfg.status->endpoints = hook_cfg.count;
-	if(sb_deliver_prepare(&hook_cfg, err, sizeof(err)) != 0) {
+	if(hook_shared->set.count == 0)
+		LM_NOTICE("table %s has no endpoint: no webhook is sent until there is one, and callhook.reload\n",
+				hook_params.db_table);
+	cfg = configured();
+	if(sb_deliver_prepare(&cfg, err, sizeof(err)) != 0) {
 		LM_ERR("%s\n", err);
 		return -1;
 	}
-	hook_cfg.sink = sb_log_sink(hook_cfg.log->sh, "callhook");
-	if(hook_cfg.sink < 0) {
+	log_sink = sb_log_sink(hook_callstate.log->sh, "callhook");
+	if(log_sink < 0) {
 		LM_ERR("the log has no place for another sink: at most %u\n", SB_LOG_SINKS);
 		return -1;
 	}
@@ -54,31 +75,22 @@ static int prepare_delivery(void)
 	return 0;
 }
 
-static int init(void)
-{
-	struct sb_endpoint *endpoints = NULL;
-
-	if(hook_db_endpoints(&endpoints, &hook_cfg.count) < 0)
-		return -1;
-	hook_cfg.endpoints = endpoints;
-	if(hook_cfg.count > 0)
-		return prepare_delivery();
-	LM_NOTICE("table %s has no endpoint: no webhook is sent\n", hook_params.db_table);
-	return 0;
-}
-
 static void run(const volatile sig_atomic_t *stop)
 {
+	struct sb_deliver_cfg cfg = configured();
 	struct sb_deliver *d = NULL;
 	char err[1024];
 
-	if(sb_deliver_new(&d, &hook_cfg, err, sizeof(err)) != 0) {
+	hook_mail_begin();
+	if(sb_deliver_prepare(&cfg, err, sizeof(err)) != 0 || sb_deliver_new(&d, &cfg, err, sizeof(err)) != 0) {
 		LM_CRIT("no webhooks can be delivered: %s\n", err);
 		return;
 	}
-	while(!*stop)
+	while(!*stop) {
+		hook_mail_serve(d);
 		sb_deliver_turn(d, TURN_MS);
-	sb_deliver_stop(d, DRAIN_MS);
+	}
+	sb_deliver_stop(d, atomic_load(&hook_shared->reload.state) == HOOK_RELOAD_READING ? DRAIN_RELOAD_MS : DRAIN_MS);
 }
 
-struct hook_sink hook_delivery = {.name = "delivery", .init = init, .run = run};
+struct hook_sink hook_delivery = {.name = "delivery", .init = init, .run = run, .reload = &hook_endpoints_reload};

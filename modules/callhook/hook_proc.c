@@ -1,58 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The processes of the sinks. */
-#include "hook.h"
+#include "hook_keeper.h"
 
-#include <sys/prctl.h>
+#include <errno.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/cfg/cfg_struct.h"
 #include "core/pt.h"
 
-static struct hook_sink *const sinks[] = {&hook_delivery, &hook_call_log, &hook_layer_log};
-#define SINKS (sizeof(sinks) / sizeof(sinks[0]))
-
-static volatile sig_atomic_t stop;
-
-static void on_term(int sig)
-{
-	stop = 1;
-}
-
-static void run(struct hook_sink *s, pid_t parent)
-{
-	struct sigaction sa = {.sa_handler = on_term};
-
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if(getppid() == parent)
-		s->run(&stop);
-	_exit(stop ? 0 : 1);
-}
+struct hook_sink *const hook_sinks[HOOK_SINKS] = {&hook_delivery, &hook_call_log, &hook_layer_log};
+static int wake_fd[HOOK_SINKS] = {-1, -1, -1};
 
 int hook_proc_register(void)
 {
 	int n = 0;
 
-	for(size_t i = 0; i < SINKS; i++)
-		n += sinks[i]->on;
+	for(size_t i = 0; i < HOOK_SINKS; i++) {
+		if(!hook_sinks[i]->on)
+			continue;
+		wake_fd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if(wake_fd[i] < 0) {
+			LM_ERR("no eventfd: %s; are there too many open files (ulimit -n)?\n", strerror(errno));
+			return -1;
+		}
+		n++;
+	}
 	if(n > 0 && register_procs(n) < 0)
 		return -1;
 	cfg_register_child(n);
 	return 0;
 }
 
+void hook_keeper_wake(const struct hook_sink *s)
+{
+	const uint64_t one = 1;
+
+	for(size_t i = 0; i < HOOK_SINKS; i++) {
+		if(hook_sinks[i] == s && wake_fd[i] >= 0 && write(wake_fd[i], &one, sizeof(one)) < 0)
+			LM_DBG("the keeper sees it within a second\n");
+	}
+}
+
 int hook_proc_fork(void)
 {
 	char name[64];
 
-	for(size_t i = 0; i < SINKS; i++) {
+	for(size_t i = 0; i < HOOK_SINKS; i++) {
 		pid_t parent = getpid();
 		int pid;
 
-		if(!sinks[i]->on)
+		if(!hook_sinks[i]->on)
 			continue;
-		snprintf(name, sizeof(name), "callhook %s", sinks[i]->name);
+		snprintf(name, sizeof(name), "callhook %s", hook_sinks[i]->name);
 		pid = fork_process(PROC_NOCHLDINIT, name, 0);
 		if(pid < 0) {
 			LM_ERR("the process %s could not be started\n", name);
@@ -61,7 +61,7 @@ int hook_proc_fork(void)
 		if(pid == 0) {
 			if(cfg_child_init())
 				_exit(1);
-			run(sinks[i], parent);
+			hook_keep(hook_sinks[i], &hook_shared->worker[i], wake_fd[i], parent);
 		}
 	}
 	return 0;

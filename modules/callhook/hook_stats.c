@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Kamailio statistics of callhook. */
-#include "hook.h"
+#include "hook_shared.h"
 
 #include <time.h>
 
 #include "core/counters.h"
 
-#define EACH(s) (const struct sb_endpoint_status *s = st->endpoint; s < st->endpoint + hook_cfg.count; s++)
+#define EACH(s) (const struct sb_endpoint_status *s = st->endpoint; s < st->endpoint + hook_shared->set.count; s++)
 
 static counter_val_t in_state(const struct sb_deliver_status *st, uint32_t state)
 {
@@ -14,7 +14,7 @@ static counter_val_t in_state(const struct sb_deliver_status *st, uint32_t state
 
 	for
 		EACH(s)
-	n += st != NULL && atomic_load_explicit(&s->state, memory_order_relaxed) == state;
+	n += atomic_load_explicit(&s->state, memory_order_relaxed) == state;
 	return n;
 }
 
@@ -28,6 +28,16 @@ static counter_val_t sum(const struct sb_deliver_status *st, size_t field)
 	return (counter_val_t)n;
 }
 #define SUM(field) sum(st, offsetof(struct sb_endpoint_status, field))
+#define GONE(n) (counter_val_t) atomic_load_explicit(&hook_shared->gone[n], memory_order_relaxed)
+
+static counter_val_t ends(void)
+{
+	uint64_t n = 0;
+
+	for(int i = 0; i < HOOK_SINKS; i++)
+		n += atomic_load_explicit(&hook_shared->worker[i].ends, memory_order_relaxed);
+	return (counter_val_t)n;
+}
 
 /* Seconds since the oldest event that some endpoint has read and not taken. */
 static counter_val_t oldest(const struct sb_deliver_status *st)
@@ -47,9 +57,9 @@ static counter_val_t oldest(const struct sb_deliver_status *st)
 
 /* X(name, value): docs/callhook.md lists these rows. */
 #define HOOK_STATS(X)                                         \
-	X(delivered, SUM(delivered))                              \
-	X(tries_failed, SUM(failed))                              \
-	X(given_up, SUM(dead))                                    \
+	X(delivered, SUM(delivered) + GONE(0))                    \
+	X(tries_failed, SUM(failed) + GONE(1))                    \
+	X(given_up, SUM(dead) + GONE(2))                          \
 	X(pending, SUM(pending))                                  \
 	X(waiting, SUM(waiting))                                  \
 	X(in_flight, SUM(flying))                                 \
@@ -57,14 +67,16 @@ static counter_val_t oldest(const struct sb_deliver_status *st)
 	X(endpoints_up, in_state(st, SB_ENDPOINT_UP))             \
 	X(endpoints_paused, in_state(st, SB_ENDPOINT_PAUSED))     \
 	X(endpoints_disabled, in_state(st, SB_ENDPOINT_DISABLED)) \
-	X(lost_segments, st != NULL ? st->lost_segments : 0)      \
-	X(state_errors, st != NULL ? st->state_errors : 0)
+	X(lost_segments, st->lost_segments)                       \
+	X(state_errors, st->state_errors)                         \
+	X(process_ends, ends())
 
-#define X(name, value)                                        \
-	static counter_val_t stat_##name(void)                    \
-	{                                                         \
-		const struct sb_deliver_status *st = hook_cfg.status; \
-		return (counter_val_t)(value);                        \
+#define X(name, value)                                                \
+	static counter_val_t stat_##name(void)                            \
+	{                                                                 \
+		const struct sb_deliver_status *st = &hook_shared->status;    \
+		(void)st;                                                     \
+		return (counter_val_t)(value);                                \
 	}
 HOOK_STATS(X)
 #undef X

@@ -92,6 +92,8 @@ bool cs_copy_at(uint32_t i, struct cs_call *copy);
 uint64_t cs_search(const char *id, size_t len, struct cs_call *copy);
 /** The call a message belongs to, either direction. Locked, or NULL. @param by who sent it; may be NULL */
 struct cs_call *cs_of_msg(struct sip_msg *msg, enum cs_by *by);
+/** The same by the names of a dialog. */
+struct cs_call *cs_of_dialog(const str *call_id, const str *from_tag, const str *to_tag, enum cs_by *by);
 
 /* cs_emit.c */
 void cs_emit(struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x);
@@ -154,6 +156,15 @@ int cs_end_call(uint64_t ref, enum cs_cause cause);
 void cs_send_byes(const struct cs_call *copy, uint64_t ref);
 /** @param ref 0: nobody is told how it went */
 void cs_send_bye(const struct cs_call *copy, uint64_t ref, enum cs_by side);
+/** Hears how a BYE ends that another module sends. @param side who gets it */
+void cs_watch_bye(struct cell *t, uint64_t ref, enum cs_by side);
+
+/* cs_beside.c: BYEs of other modules, and dialog, which must send them to know of them */
+int cs_beside_init(void);
+/** Between true and false, what tm sends is ours. */
+void cs_beside_ours(bool on);
+/** dialog knows this call and sends the BYEs. @return false: it does not */
+bool cs_beside_ends(const struct cs_call *copy);
 
 /* cs_loser.c: the second dialog of a fork with two 200s */
 int cs_loser_init(void);

@@ -150,7 +150,7 @@ static int init(void)
 	read_boot_id();
 	if(open_log() < 0)
 		return -1;
-	if(cs_tm_init() < 0 || cs_dialog_init() < 0 || cs_stateless_init() < 0)
+	if(cs_tm_init() < 0 || cs_dialog_init() < 0 || cs_stateless_init() < 0 || cs_beside_init() < 0)
 		return -1;
 	if(cs_rpc_init() < 0 || cs_stats_init() < 0 || cs_proc_register() < 0)
 		return -1;

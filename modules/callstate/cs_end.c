@@ -48,6 +48,12 @@ static void on_bye_done(struct cell *t, int type, struct tmcb_params *ps)
 	done(p & ~(1ull << 31), p & (1ull << 31) ? CS_BY_CALLER : CS_BY_CALLEE, ps->code);
 }
 
+void cs_watch_bye(struct cell *t, uint64_t ref, enum cs_by side)
+{
+	if(cs_tm.register_tmcb(NULL, t, TMCB_LOCAL_COMPLETED, on_bye_done, param_of(ref, side), NULL) < 0)
+		LM_ERR("tm took no callback (out of shared memory?): how a BYE ends is not known\n");
+}
+
 /* The dialog as the other side sees it. */
 static int build(const struct cs_call *c, enum cs_by side, dlg_t *d)
 {
@@ -75,6 +81,14 @@ static int build(const struct cs_call *c, enum cs_by side, dlg_t *d)
 	return 0;
 }
 
+/* topoh hides the Call-ID from the callee. Of a request that the proxy makes itself it must be told that it goes there. */
+static str *headers_for(enum cs_by side)
+{
+	static str downstream = str_init("TH: dlh\r\n");
+
+	return side == CS_BY_CALLEE && module_loaded("topoh") ? &downstream : NULL;
+}
+
 void cs_send_bye(const struct cs_call *c, uint64_t ref, enum cs_by side)
 {
 	static str method = {"BYE", 3};
@@ -83,8 +97,10 @@ void cs_send_bye(const struct cs_call *c, uint64_t ref, enum cs_by side)
 	int sent = -1;
 
 	if(!(c->flags & CS_F_NO_CONTACT) && build(c, side, &d) == 0) {
-		set_uac_req(&req, &method, NULL, NULL, &d, TMCB_LOCAL_COMPLETED, on_bye_done, param_of(ref, side));
+		set_uac_req(&req, &method, headers_for(side), NULL, &d, TMCB_LOCAL_COMPLETED, on_bye_done, param_of(ref, side));
+		cs_beside_ours(true);
 		sent = cs_tm.t_request_within(&req);
+		cs_beside_ours(false);
 		if(d.route_set)
 			free_rr(&d.route_set);
 	}
@@ -130,11 +146,11 @@ int cs_end_call(uint64_t ref, enum cs_cause cause)
 	setup = !answered && cs_cancel_begin(c, cause, &x);
 	memcpy(&copy, c, sizeof(copy));
 	cs_put(c);
-	if(answered)
-		cs_send_byes(&copy, ref);
-	else if(!setup)
+	if(!answered && !setup)
 		return -EALREADY;
-	else if(copy.flags & CS_F_ATTACHED)
-		return cancel(&copy);
+	if(setup)
+		return copy.flags & CS_F_ATTACHED ? cancel(&copy) : 0;
+	if(!cs_beside_ends(&copy))
+		cs_send_byes(&copy, ref);
 	return 0;
 }

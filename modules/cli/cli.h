@@ -9,11 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "db.h"
 #include "json_parts.h"
 #include "log.h"
 
 #define SIGNALBOX_VERSION "1.0.0"
 #define CLI_PATH 600u
+#define CLI_DB 1400u /* the longest database URL */
 
 /** Exit codes. */
 enum
@@ -28,6 +30,7 @@ struct cli
 	char dir[CLI_PATH];
 	char journal[CLI_PATH], spool[CLI_PATH], hooks[CLI_PATH];
 	char node[40]; /* "" if the journal has none */
+	char db[CLI_DB]; /* as given with --db, "" if it was not */
 	bool json, colour;
 	FILE *out, *err;
 };
@@ -36,7 +39,8 @@ struct cli
 struct cli_options
 {
 	const char *call, *number, *type, *since, *last;
-	bool all;
+	const char *until, *trunk, *agent, *did, *code, *state, *outcome, *limit, *rtpengine;
+	bool all, csv;
 	const char *word[4]; /* what is no option */
 	int words;
 };
@@ -56,6 +60,19 @@ void cli_say_damage(struct cli *c, const struct sb_reader *r);
 /** @param allowed names of the options this command has @return CLI_OK or CLI_USAGE (said) */
 int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struct cli_options *o);
 
+/**
+ * Which database: --db, else $SIGNALBOX_DB, else what callhook wrote into <dir>/hooks/database, else <dir>/signalbox.db.
+ * @return CLI_OK or CLI_USAGE (said)
+ */
+int cli_database_url(struct cli *c, struct sb_db_url *out);
+
+/** Opens it: it must be there. @return CLI_OK, CLI_USAGE or CLI_NOT_FOUND (said) */
+int cli_database(struct cli *c, struct sb_db **out);
+
+int cmd_calls(struct cli *c, int argc, char **argv);
+int cmd_db(struct cli *c, int argc, char **argv);
+int cmd_doctor(struct cli *c, int argc, char **argv);
+int cmd_failures(struct cli *c, int argc, char **argv);
 int cmd_journal(struct cli *c, int argc, char **argv);
 int cmd_why(struct cli *c, int argc, char **argv);
 

@@ -9,7 +9,7 @@ static const struct
 {
 	const char *name;
 	int (*run)(struct cli *c, int argc, char **argv);
-} command[] = {{"journal", cmd_journal}, {"why", cmd_why}};
+} command[] = {{"calls", cmd_calls}, {"db", cmd_db}, {"failures", cmd_failures}, {"journal", cmd_journal}, {"why", cmd_why}};
 
 static const char usage[] =
 		"signalbox why <Call-ID | call id | number | last>\n"
@@ -23,9 +23,23 @@ static const char usage[] =
 		"    how many of each type, and of how many calls\n"
 		"signalbox journal show <event id>\n"
 		"    one event as its receivers get it; the id is webhook-id, or its short form as in the list\n"
+		"signalbox db migrate [--with-routing]\n"
+		"    make the database, or bring it up to date; can always be run again\n"
+		"signalbox db check [--with-routing]\n"
+		"    each table: version, columns, indexes; exit code 1 when something is wrong\n"
+		"signalbox db sql sqlite|mariadb [--with-routing]\n"
+		"    the statements that make it, for those who do it by hand\n"
+		"signalbox db prune --older-than 90d [--dry-run]\n"
+		"    delete calls that began earlier, in small steps\n"
+		"signalbox db erase --number N [--exact] [--yes]\n"
+		"    take everything about people out of the calls of a number; without --yes, show what it would do\n"
+		"signalbox db demo\n"
+		"    a day of made-up calls, into an empty call log\n"
 		"signalbox help | --version\n"
 		"\n"
 		"--dir DIR      what holds journal/ and hooks/ (else $SIGNALBOX_DIR, else /var/lib/signalbox)\n"
+		"--db URL       the database: sqlite:///path, mysql://user:password@host:port/database (else $SIGNALBOX_DB, else\n"
+		"               the one of callhook's call log, else signalbox.db in DIR)\n"
 		"--json         for programs; a list gives one object a line\n"
 		"--call X       our call id, or the SIP Call-ID\n"
 		"--number N     digits in From, To or Request-URI; the end of a number is enough, from six digits on\n"
@@ -71,7 +85,11 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 		const char **value;
 		bool *flag;
 	} row[] = {{"--call", &o->call, NULL}, {"--number", &o->number, NULL}, {"--type", &o->type, NULL},
-			{"--since", &o->since, NULL}, {"--last", &o->last, NULL}, {"--all", NULL, &o->all}};
+			{"--since", &o->since, NULL}, {"--last", &o->last, NULL}, {"--until", &o->until, NULL},
+			{"--trunk", &o->trunk, NULL}, {"--agent", &o->agent, NULL}, {"--did", &o->did, NULL},
+			{"--code", &o->code, NULL}, {"--state", &o->state, NULL}, {"--outcome", &o->outcome, NULL},
+			{"--limit", &o->limit, NULL}, {"--rtpengine", &o->rtpengine, NULL}, {"--all", NULL, &o->all},
+			{"--csv", NULL, &o->csv}};
 	memset(o, 0, sizeof(*o));
 	for(int i = 0; i < argc; i++) {
 		size_t r = 0;
@@ -98,7 +116,7 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 
 static int unknown_command(struct cli *c, const char *name)
 {
-	fprintf(c->err, "signalbox: no command '%s'. There are: why, journal, help.\n", name);
+	fprintf(c->err, "signalbox: no command '%s'. There are: why, journal, db, help.\n", name);
 	return CLI_USAGE;
 }
 
@@ -123,7 +141,20 @@ static int dispatch(struct cli *c, int argc, char **argv)
 	return unknown_command(c, argv[0]);
 }
 
-/** Takes --dir and --json out of the arguments wherever they stand. @return what is left, or -1 (said) */
+/* A password does not stay where ps shows it. */
+static bool take_db(struct cli *c, char *url)
+{
+	size_t n = strlen(url);
+	if(n >= sizeof(c->db)) {
+		fprintf(c->err, "signalbox: the database URL is too long (%zu bytes, less than %zu).\n", n, sizeof(c->db));
+		return false;
+	}
+	memcpy(c->db, url, n + 1);
+	memset(url, 'x', n);
+	return true;
+}
+
+/** Takes --dir, --db and --json out of the arguments wherever they stand. @return what is left, or -1 (said) */
 static int take_common(struct cli *c, int argc, char **argv, const char **dir)
 {
 	int n = 0;
@@ -133,6 +164,13 @@ static int take_common(struct cli *c, int argc, char **argv, const char **dir)
 				return -1;
 		} else if(strncmp(argv[i], "--dir=", 6) == 0) {
 			*dir = argv[i] + 6;
+		} else if(strcmp(argv[i], "--db") == 0) {
+			const char *given;
+			if(take_value(c, argc, argv, &i, &given) != CLI_OK || !take_db(c, argv[i]))
+				return -1;
+		} else if(strncmp(argv[i], "--db=", 5) == 0) {
+			if(!take_db(c, argv[i] + 5))
+				return -1;
 		} else if(strcmp(argv[i], "--json") == 0) {
 			c->json = true;
 		} else {

@@ -4,8 +4,9 @@
  *
  * A URL is written as Kamailio writes it: sqlite:///path (three slashes and an absolute path make four: sqlite:////var/…;
  * both are taken), mysql://user:password@host:port/database, with options behind '?': socket=/path (instead of host and port),
- * ca=/file (TLS, the server's certificate checked against it), cert=/file and key=/file (the client's own), tls=require (encrypted, not
- * checked). User or password left out: as ~/.my.cnf, section [client], says.
+ * ca=/file (TLS, the server's certificate and name checked against it), cert=/file and key=/file (the client's own), tls=require
+ * (encrypted, not checked). User or password left out: as ~/.my.cnf, section [client], says. In mysql://, %XX is a byte (RFC 3986,
+ * 2.1); a path of SQLite is taken as it is. The host localhost is the server's unix socket, as for every client of MariaDB.
  */
 #ifndef SB_DB_H
 #define SB_DB_H
@@ -39,8 +40,10 @@ int sb_db_url_parse(struct sb_db_url *out, const char *url, char *err, size_t er
 
 struct sb_db;
 /**
- * @param create     SQLite: make the file if it is not there; else a missing file is -ENOENT
- * @param timeout_ms MariaDB: to connect, to read, to write; SQLite: to wait for a lock
+ * SQLite: in WAL mode. MariaDB: utf8mb4, time zone UTC, STRICT_ALL_TABLES; it never connects again by itself.
+ *
+ * @param create     SQLite: make the file (0600; by root, for the owner of its folder) if it is not there; else a missing file is -ENOENT
+ * @param timeout_ms MariaDB: to connect (10 s at most), to read, to write, in whole seconds; SQLite: to wait for a lock
  * @param err        one sentence: what was found, what mends it; never the password
  * @return 0, -ENOENT, -EACCES, -ECONNREFUSED (nobody there), -ETIMEDOUT, -EPERM (user, password or TLS refused) or -EIO
  */
@@ -66,13 +69,19 @@ struct sb_db_value
 	size_t len;
 };
 
-/** One statement without parameters. @return 0, -EIO, -ETIMEDOUT, -ECONNRESET (the connection is gone) or -EEXIST (a unique key) */
+/**
+ * One statement without parameters. (SQLite: several, with ; between them.)
+ * @return 0, -EIO, -ETIMEDOUT (no answer, no lock, or a deadlock: roll back; MariaDB: close it, after an answer that did not come the
+ *         connection is gone), -ECONNRESET (the connection is gone), -EEXIST (a unique key), -EACCES (the file may not be written) or
+ *         -ENOMEM
+ */
 int sb_db_exec(struct sb_db *db, const char *sql);
 /**
- * One statement with '?' parameters, always sent apart from the text.
+ * One statement with '?' parameters, always sent apart from the text. Whole numbers come as SB_DB_INT, everything else as text.
  *
- * @param each called for every row; false ends the reading. May be NULL
- * @return rows read (or changed, for a statement that gives none), or an error as above
+ * @param each called for every row; false ends the reading (ask with LIMIT: MariaDB sends the rest all the same). No other statement of
+ *             this db within it. May be NULL
+ * @return rows read (or written, for a statement that gives none), or an error as above, or -EINVAL (another number of '?')
  */
 int64_t sb_db_query(struct sb_db *db, const char *sql, const struct sb_db_value *params, unsigned count,
 		bool (*each)(const struct sb_db_value *row, unsigned columns, void *arg), void *arg);

@@ -2,9 +2,9 @@
 #include "json.h"
 #include "event.h"
 #include "json_parts.h"
+#include "json_write.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct event
@@ -14,8 +14,8 @@ struct event
 	struct sb_fields fields;
 };
 
-/** The value of a place; f is NULL where the column is unknown. A NULL result means no memory. */
-typedef json_t *(*render_f)(const struct event *e, const struct sb_field *f);
+/** Writes the value of a place; f is NULL where the column is unknown. */
+typedef void (*render_f)(struct sb_json_out *o, const struct event *e, const struct sb_field *f);
 
 int sb_fields_read(struct sb_fields *out, const void *payload, size_t len)
 {
@@ -31,103 +31,140 @@ int sb_fields_read(struct sb_fields *out, const void *payload, size_t len)
 	return rc;
 }
 
-static json_t *text(const struct event *e, const struct sb_field *f)
+static void null(struct sb_json_out *o)
 {
-	(void)e;
-	return f != NULL ? sb_json_string(f->data, f->len) : json_null();
+	sb_json_raw(o, "null", 4);
 }
 
-static json_t *uuid(const struct event *e, const struct sb_field *f)
+static void boolean(struct sb_json_out *o, bool v)
 {
-	char id[37];
+	sb_json_raw(o, v ? "true" : "false", v ? 4 : 5);
+}
+
+static void text(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
+{
+	(void)e;
+	if(f != NULL)
+		sb_json_put_string(o, f->data, f->len);
+	else
+		null(o);
+}
+
+static void uuid(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
+{
+	char id[39] = "\"";
 	(void)e;
 	if(f == NULL)
-		return json_null();
-	sb_uuid_text(id, f->data);
-	return json_string_nocheck(id);
+		return null(o);
+	sb_uuid_text(id + 1, f->data);
+	id[37] = '"';
+	sb_json_raw(o, id, 38);
 }
 
-static json_t *count(const struct event *e, const struct sb_field *f)
+static void count(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
 	uint64_t v = f != NULL ? sb_field_u64(f) : UINT64_MAX;
-	return v <= INT64_MAX ? json_integer((json_int_t)v) : json_null();
+	if(v <= INT64_MAX)
+		sb_json_put_u64(o, v);
+	else
+		null(o);
 }
 
-static json_t *when(const struct event *e, const struct sb_field *f)
+static void when(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
-	return f != NULL ? sb_json_time(sb_field_u64(f)) : json_null();
+	sb_json_put_time(o, f != NULL ? sb_field_u64(f) : 0);
 }
 
-static json_t *seconds(const struct event *e, const struct sb_field *f)
+static void seconds(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
-	return f != NULL ? json_real((double)sb_field_u64(f) / 1e6) : json_null();
+	if(f != NULL)
+		sb_json_put_decimal(o, sb_field_u64(f), 6);
+	else
+		null(o);
 }
 
-static json_t *milliseconds(const struct event *e, const struct sb_field *f)
+static void milliseconds(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
-	return f != NULL ? json_real((double)sb_field_u64(f) / 1e3) : json_null();
+	if(f != NULL)
+		sb_json_put_decimal(o, sb_field_u64(f), 3);
+	else
+		null(o);
 }
 
-static json_t *flag(const struct event *e, const struct sb_field *f)
+static void flag(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
-	return json_boolean(f != NULL && sb_field_u64(f) != 0);
+	boolean(o, f != NULL && sb_field_u64(f) != 0);
 }
 
 /** A time column as a fact: not there = not known, 0 = it did not come. */
-static json_t *came(const struct event *e, const struct sb_field *f)
+static void came(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
-	return f != NULL ? json_boolean(sb_field_u64(f) != 0) : json_null();
+	if(f != NULL)
+		boolean(o, sb_field_u64(f) != 0);
+	else
+		null(o);
 }
 
-static json_t *state(const struct event *e, const struct sb_field *f)
+static void state(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
 	uint64_t v = f != NULL ? sb_field_u64(f) : 0;
 	const char *name = sb_state_name(v < 256 ? (unsigned)v : 0);
-	return name[0] != '\0' ? json_string(name) : json_null();
+	if(name[0] != '\0')
+		sb_json_put_string(o, name, strlen(name));
+	else
+		null(o);
 }
 
-static json_t *number(const struct event *e, const struct sb_field *f)
+static void number(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	char e164[17];
 	(void)e;
-	return f != NULL && sb_e164(e164, f->data, f->len) ? json_string_nocheck(e164) : json_null();
+	if(f != NULL && sb_e164(e164, f->data, f->len))
+		sb_json_put_string(o, e164, strlen(e164));
+	else
+		null(o);
 }
 
-static json_t *node(const struct event *e, const struct sb_field *f)
+static void node(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)f;
-	return e->node != NULL ? sb_json_string(e->node, strlen(e->node)) : json_null();
+	if(e->node != NULL)
+		sb_json_put_string(o, e->node, strlen(e->node));
+	else
+		null(o);
 }
 
-static json_t *codecs(const struct event *e, const struct sb_field *f)
+static void codecs(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)e;
-	json_t *list = json_array();
 	size_t at = 0;
+	sb_json_raw(o, "[", 1);
 	while(f != NULL && at < f->len) {
 		const uint8_t *comma = memchr(f->data + at, ',', f->len - at);
 		size_t n = comma != NULL ? (size_t)(comma - f->data) - at : f->len - at;
-		if(n > 0)
-			json_array_append_new(list, sb_json_string(f->data + at, n));
+		if(n > 0) {
+			sb_json_comma(o);
+			sb_json_put_string(o, f->data + at, n);
+		}
 		at += n + 1;
 	}
-	return list;
+	sb_json_raw(o, "]", 1);
 }
 
-static json_t *media(const struct event *e, const struct sb_field *f);
-static json_t *attempt(const struct event *e, const struct sb_field *f);
-static json_t *attempts(const struct event *e, const struct sb_field *f);
-static json_t *customer(const struct event *e, const struct sb_field *f);
-static json_t *attributes(const struct event *e, const struct sb_field *f);
+static void media(struct sb_json_out *o, const struct event *e, const struct sb_field *f);
+static void attempt(struct sb_json_out *o, const struct event *e, const struct sb_field *f);
+static void attempts(struct sb_json_out *o, const struct event *e, const struct sb_field *f);
+static void customer(struct sb_json_out *o, const struct event *e, const struct sb_field *f);
+static void attributes(struct sb_json_out *o, const struct event *e, const struct sb_field *f);
 
-/* Where a value stands: an object of data, made when its first value is. */
+/* Where a value stands: an object of data, opened for its first value and closed behind its last; a table keeps them together. */
 enum place
 {
 	DATA,
@@ -142,18 +179,20 @@ enum place
 	PLACES
 };
 
+#define KEY(name) "\"" name "\":"
+
 static const struct
 {
 	enum place parent;
 	const char *key;
-} place[PLACES] = {[FROM] = {DATA, "from"},
-		[TO] = {DATA, "to"},
-		[HANGUP] = {DATA, "hangup"},
-		[ACK] = {DATA, "ack"},
-		[TRANSFER] = {DATA, "transfer"},
-		[SIP] = {DATA, "sip"},
-		[TRANSACTION] = {SIP, "transaction"},
-		[DIALOG] = {SIP, "dialog"}};
+} place[PLACES] = {[FROM] = {DATA, KEY("from")},
+		[TO] = {DATA, KEY("to")},
+		[HANGUP] = {DATA, KEY("hangup")},
+		[ACK] = {DATA, KEY("ack")},
+		[TRANSFER] = {DATA, KEY("transfer")},
+		[SIP] = {DATA, KEY("sip")},
+		[TRANSACTION] = {SIP, KEY("transaction")},
+		[DIALOG] = {SIP, KEY("dialog")}};
 
 /* Which events have a value: a row's value is there in all of them, null where unknown; IF_TRUE: only where it is true. */
 #define ON(name) (1u << SB_##name)
@@ -177,167 +216,195 @@ struct row
 };
 
 static const struct row event_row[] = {
-		{SB_C_CALL_ID, DATA, "call_id", uuid, ALWAYS},
-		{SB_C_SIP_CALL_ID, DATA, "sip_call_id", text, ALWAYS},
-		{SB_C_SEQUENCE, DATA, "sequence", count, ALWAYS},
-		{SB_C_STATE, DATA, "state", state, ALWAYS},
-		{SB_C_DIRECTION, DATA, "direction", text, ALWAYS},
-		{SB_C_FROM_URI, FROM, "uri", text, ALWAYS},
-		{SB_C_FROM_URI, FROM, "number", number, ALWAYS},
-		{SB_C_FROM_NAME, FROM, "name", text, ALWAYS},
-		{SB_C_TO_URI, TO, "uri", text, ALWAYS},
-		{SB_C_TO_URI, TO, "number", number, ALWAYS},
-		{SB_C_TO_NAME, TO, "name", text, ALWAYS},
-		{SB_C_RURI, DATA, "request_uri", text, ALWAYS},
-		{SB_C_DID, DATA, "did", text, ALWAYS},
-		{SB_C_FLOW, DATA, "flow", text, ALWAYS},
-		{SB_C_AGENT, DATA, "agent", text, ALWAYS},
-		{SB_C_TRUNK, DATA, "trunk", text, ALWAYS},
-		{SB_C_ATTEMPT, DATA, "attempt", attempt, NOT_CDR},
-		{SB_C_ATTEMPT, DATA, "attempts", attempts, CDR},
-		{SB_C_ATTEMPTS_TOTAL, DATA, "attempts_total", count, ALWAYS},
-		{0, DATA, "customer", customer, ALWAYS},
-		{0, DATA, "attributes", attributes, ALWAYS},
-		{0, DATA, "node", node, ALWAYS},
-		{SB_C_SOURCE, DATA, "source", text, ALWAYS},
-		{SB_C_STARTED_AT, DATA, "started_at", when, ALWAYS},
-		{SB_C_RINGING_AT, DATA, "ringing_at", when, ALWAYS},
-		{SB_C_EARLY_AT, DATA, "early_media_at", when, ALWAYS},
-		{SB_C_ANSWERED_AT, DATA, "answered_at", when, ALWAYS},
-		{SB_C_ENDED_AT, DATA, "ended_at", when, ALWAYS},
-		{SB_C_DURATION_US, DATA, "duration_s", seconds, ALWAYS},
-		{SB_C_DURATION_WALL, DATA, "duration_wall", flag, ALWAYS | IF_TRUE},
-		{SB_C_PDD_US, DATA, "pdd_ms", milliseconds, ALWAYS},
-		{SB_C_INFERRED, DATA, "inferred", flag, ALWAYS | IF_TRUE},
-		{SB_C_OUTCOME, DATA, "outcome", text, OVER},
-		{SB_C_HANGUP_BY, HANGUP, "by", text, OVER},
-		{SB_C_HANGUP_CAUSE, HANGUP, "cause", text, OVER},
-		{SB_C_HANGUP_CODE, HANGUP, "sip_code", count, OVER},
-		{SB_C_HANGUP_REASON, HANGUP, "reason", text, OVER},
-		{SB_C_Q850, HANGUP, "q850", count, OVER},
-		{SB_C_Q850_TEXT, HANGUP, "q850_text", text, OVER},
-		{SB_C_ACK_AT, ACK, "received", came, ACKED},
-		{SB_C_ACK_AT, ACK, "at", when, ACKED},
-		{SB_C_BY, DATA, "by", text, PARTY},
-		{SB_C_TRANSFER_KIND, TRANSFER, "kind", text, MOVED},
-		{SB_C_TRANSFER_TARGET, TRANSFER, "target", text, MOVED},
-		{SB_C_TRANSFER_CODE, TRANSFER, "code", count, MOVED},
-		{SB_C_TRANSFER_REASON, TRANSFER, "reason", text, MOVED},
-		{SB_C_TRANSFERRED_FROM, DATA, "transferred_from", uuid, ALWAYS},
-		{SB_C_TRANSFERRED_TO, DATA, "transferred_to", uuid, ALWAYS},
-		{SB_C_TEXT, DATA, "text", text, SAID},
-		{SB_C_SIP_METHOD, SIP, "method", text, ALWAYS},
-		{SB_C_SIP_BRANCH, TRANSACTION, "branch", text, ALWAYS},
-		{SB_C_SIP_CSEQ, TRANSACTION, "cseq", count, ALWAYS},
-		{SB_C_SIP_CODE, TRANSACTION, "code", count, ALWAYS},
-		{SB_C_SIP_REASON, TRANSACTION, "reason", text, ALWAYS},
-		{SB_C_SIP_CALL_ID, DIALOG, "call_id", text, ALWAYS},
-		{SB_C_FROM_TAG, DIALOG, "from_tag", text, ALWAYS},
-		{SB_C_TO_TAG, DIALOG, "to_tag", text, ALWAYS},
-		{SB_C_MEDIA, SIP, "media", media, ALWAYS},
+		{SB_C_CALL_ID, DATA, KEY("call_id"), uuid, ALWAYS},
+		{SB_C_SIP_CALL_ID, DATA, KEY("sip_call_id"), text, ALWAYS},
+		{SB_C_SEQUENCE, DATA, KEY("sequence"), count, ALWAYS},
+		{SB_C_STATE, DATA, KEY("state"), state, ALWAYS},
+		{SB_C_DIRECTION, DATA, KEY("direction"), text, ALWAYS},
+		{SB_C_FROM_URI, FROM, KEY("uri"), text, ALWAYS},
+		{SB_C_FROM_URI, FROM, KEY("number"), number, ALWAYS},
+		{SB_C_FROM_NAME, FROM, KEY("name"), text, ALWAYS},
+		{SB_C_TO_URI, TO, KEY("uri"), text, ALWAYS},
+		{SB_C_TO_URI, TO, KEY("number"), number, ALWAYS},
+		{SB_C_TO_NAME, TO, KEY("name"), text, ALWAYS},
+		{SB_C_RURI, DATA, KEY("request_uri"), text, ALWAYS},
+		{SB_C_DID, DATA, KEY("did"), text, ALWAYS},
+		{SB_C_FLOW, DATA, KEY("flow"), text, ALWAYS},
+		{SB_C_AGENT, DATA, KEY("agent"), text, ALWAYS},
+		{SB_C_TRUNK, DATA, KEY("trunk"), text, ALWAYS},
+		{SB_C_ATTEMPT, DATA, KEY("attempt"), attempt, NOT_CDR},
+		{SB_C_ATTEMPT, DATA, KEY("attempts"), attempts, CDR},
+		{SB_C_ATTEMPTS_TOTAL, DATA, KEY("attempts_total"), count, ALWAYS},
+		{0, DATA, KEY("customer"), customer, ALWAYS},
+		{0, DATA, KEY("attributes"), attributes, ALWAYS},
+		{0, DATA, KEY("node"), node, ALWAYS},
+		{SB_C_SOURCE, DATA, KEY("source"), text, ALWAYS},
+		{SB_C_STARTED_AT, DATA, KEY("started_at"), when, ALWAYS},
+		{SB_C_RINGING_AT, DATA, KEY("ringing_at"), when, ALWAYS},
+		{SB_C_EARLY_AT, DATA, KEY("early_media_at"), when, ALWAYS},
+		{SB_C_ANSWERED_AT, DATA, KEY("answered_at"), when, ALWAYS},
+		{SB_C_ENDED_AT, DATA, KEY("ended_at"), when, ALWAYS},
+		{SB_C_DURATION_US, DATA, KEY("duration_s"), seconds, ALWAYS},
+		{SB_C_DURATION_WALL, DATA, KEY("duration_wall"), flag, ALWAYS | IF_TRUE},
+		{SB_C_PDD_US, DATA, KEY("pdd_ms"), milliseconds, ALWAYS},
+		{SB_C_INFERRED, DATA, KEY("inferred"), flag, ALWAYS | IF_TRUE},
+		{SB_C_OUTCOME, DATA, KEY("outcome"), text, OVER},
+		{SB_C_HANGUP_BY, HANGUP, KEY("by"), text, OVER},
+		{SB_C_HANGUP_CAUSE, HANGUP, KEY("cause"), text, OVER},
+		{SB_C_HANGUP_CODE, HANGUP, KEY("sip_code"), count, OVER},
+		{SB_C_HANGUP_REASON, HANGUP, KEY("reason"), text, OVER},
+		{SB_C_Q850, HANGUP, KEY("q850"), count, OVER},
+		{SB_C_Q850_TEXT, HANGUP, KEY("q850_text"), text, OVER},
+		{SB_C_ACK_AT, ACK, KEY("received"), came, ACKED},
+		{SB_C_ACK_AT, ACK, KEY("at"), when, ACKED},
+		{SB_C_BY, DATA, KEY("by"), text, PARTY},
+		{SB_C_TRANSFER_KIND, TRANSFER, KEY("kind"), text, MOVED},
+		{SB_C_TRANSFER_TARGET, TRANSFER, KEY("target"), text, MOVED},
+		{SB_C_TRANSFER_CODE, TRANSFER, KEY("code"), count, MOVED},
+		{SB_C_TRANSFER_REASON, TRANSFER, KEY("reason"), text, MOVED},
+		{SB_C_TRANSFERRED_FROM, DATA, KEY("transferred_from"), uuid, ALWAYS},
+		{SB_C_TRANSFERRED_TO, DATA, KEY("transferred_to"), uuid, ALWAYS},
+		{SB_C_TEXT, DATA, KEY("text"), text, SAID},
+		{SB_C_SIP_METHOD, SIP, KEY("method"), text, ALWAYS},
+		{SB_C_SIP_BRANCH, TRANSACTION, KEY("branch"), text, ALWAYS},
+		{SB_C_SIP_CSEQ, TRANSACTION, KEY("cseq"), count, ALWAYS},
+		{SB_C_SIP_CODE, TRANSACTION, KEY("code"), count, ALWAYS},
+		{SB_C_SIP_REASON, TRANSACTION, KEY("reason"), text, ALWAYS},
+		{SB_C_SIP_CALL_ID, DIALOG, KEY("call_id"), text, ALWAYS},
+		{SB_C_FROM_TAG, DIALOG, KEY("from_tag"), text, ALWAYS},
+		{SB_C_TO_TAG, DIALOG, KEY("to_tag"), text, ALWAYS},
+		{SB_C_MEDIA, SIP, KEY("media"), media, ALWAYS},
 };
 
 static const struct row attempt_row[] = {
-		{SB_C_A_N, DATA, "n", count, ALWAYS},
-		{SB_C_A_TRUNK, DATA, "trunk", text, ALWAYS},
-		{SB_C_A_AGENT, DATA, "agent", text, ALWAYS},
-		{SB_C_A_URI, DATA, "uri", text, ALWAYS},
-		{SB_C_A_DST, DATA, "destination", text, ALWAYS},
-		{SB_C_A_CODE, DATA, "code", count, ALWAYS},
-		{SB_C_A_REASON, DATA, "reason", text, ALWAYS},
-		{SB_C_A_LOCAL, DATA, "local", flag, ALWAYS},
-		{SB_C_A_Q850, DATA, "q850", count, ALWAYS},
-		{SB_C_A_PDD_US, DATA, "pdd_ms", milliseconds, ALWAYS},
-		{SB_C_A_STARTED_AT, DATA, "started_at", when, ALWAYS},
-		{SB_C_A_RINGING_AT, DATA, "ringing_at", when, ALWAYS},
-		{SB_C_A_EARLY_AT, DATA, "early_media_at", when, ALWAYS},
-		{SB_C_A_ANSWERED_AT, DATA, "answered_at", when, ALWAYS},
-		{SB_C_A_ENDED_AT, DATA, "ended_at", when, ALWAYS},
+		{SB_C_A_N, DATA, KEY("n"), count, ALWAYS},
+		{SB_C_A_TRUNK, DATA, KEY("trunk"), text, ALWAYS},
+		{SB_C_A_AGENT, DATA, KEY("agent"), text, ALWAYS},
+		{SB_C_A_URI, DATA, KEY("uri"), text, ALWAYS},
+		{SB_C_A_DST, DATA, KEY("destination"), text, ALWAYS},
+		{SB_C_A_CODE, DATA, KEY("code"), count, ALWAYS},
+		{SB_C_A_REASON, DATA, KEY("reason"), text, ALWAYS},
+		{SB_C_A_LOCAL, DATA, KEY("local"), flag, ALWAYS},
+		{SB_C_A_Q850, DATA, KEY("q850"), count, ALWAYS},
+		{SB_C_A_PDD_US, DATA, KEY("pdd_ms"), milliseconds, ALWAYS},
+		{SB_C_A_STARTED_AT, DATA, KEY("started_at"), when, ALWAYS},
+		{SB_C_A_RINGING_AT, DATA, KEY("ringing_at"), when, ALWAYS},
+		{SB_C_A_EARLY_AT, DATA, KEY("early_media_at"), when, ALWAYS},
+		{SB_C_A_ANSWERED_AT, DATA, KEY("answered_at"), when, ALWAYS},
+		{SB_C_A_ENDED_AT, DATA, KEY("ended_at"), when, ALWAYS},
 };
 
 static const struct row media_row[] = {
-		{SB_C_M_KIND, DATA, "kind", text, ALWAYS},
-		{SB_C_M_DIRECTION, DATA, "direction", text, ALWAYS},
-		{SB_C_M_CODECS, DATA, "codecs", codecs, ALWAYS},
-		{SB_C_M_ADDRESS, DATA, "address", text, ALWAYS},
-		{SB_C_M_PORT, DATA, "port", count, ALWAYS},
-		{SB_C_M_PROTO, DATA, "proto", text, ALWAYS},
+		{SB_C_M_KIND, DATA, KEY("kind"), text, ALWAYS},
+		{SB_C_M_DIRECTION, DATA, KEY("direction"), text, ALWAYS},
+		{SB_C_M_CODECS, DATA, KEY("codecs"), codecs, ALWAYS},
+		{SB_C_M_ADDRESS, DATA, KEY("address"), text, ALWAYS},
+		{SB_C_M_PORT, DATA, KEY("port"), count, ALWAYS},
+		{SB_C_M_PROTO, DATA, KEY("proto"), text, ALWAYS},
 };
 
 #define ROWS(table) table, sizeof(table) / sizeof((table)[0])
 
-/** The object of a place, made with its parents where it is not there yet; borrowed. */
-static json_t *object_at(json_t *data, enum place where)
+static bool inside(enum place where, enum place outer)
 {
-	if(where == DATA)
-		return data;
-	json_t *parent = object_at(data, place[where].parent);
-	json_t *object = json_object_get(parent, place[where].key);
-	if(object == NULL && json_object_set_new(parent, place[where].key, json_object()) == 0)
-		object = json_object_get(parent, place[where].key);
-	return object;
+	while(where != outer && where != DATA)
+		where = place[where].parent;
+	return where == outer;
 }
 
-static json_t *object_of(
-		const struct event *e, const struct sb_fields *fields, uint16_t type, const struct row *row, size_t rows)
+static void open_up(struct sb_json_out *o, enum place from, enum place to)
 {
-	json_t *data = json_object();
-	for(size_t i = 0; i < rows && data != NULL; i++) {
+	if(from == to)
+		return;
+	open_up(o, from, place[to].parent);
+	sb_json_comma(o);
+	sb_json_raw(o, place[to].key, strlen(place[to].key));
+	sb_json_raw(o, "{", 1);
+}
+
+static void move(struct sb_json_out *o, enum place from, enum place to)
+{
+	for(; !inside(to, from); from = place[from].parent)
+		sb_json_raw(o, "}", 1);
+	open_up(o, from, to);
+}
+
+static void object_of(struct sb_json_out *o, const struct event *e, const struct sb_fields *fields, uint16_t type,
+		const struct row *row, size_t rows)
+{
+	enum place at = DATA;
+
+	sb_json_raw(o, "{", 1);
+	for(size_t i = 0; i < rows && !o->failed; i++) {
 		const struct sb_field *f = row[i].col != 0 && fields->f[row[i].col].col != 0 ? &fields->f[row[i].col] : NULL;
 		if((row[i].on & 1u << type) == 0 || ((row[i].on & IF_TRUE) != 0 && (f == NULL || sb_field_u64(f) == 0)))
 			continue;
-		if(json_object_set_new(object_at(data, row[i].in), row[i].key, row[i].render(e, f)) != 0) {
-			json_decref(data);
-			data = NULL;
-		}
+		if(row[i].in != at)
+			move(o, at, row[i].in);
+		at = row[i].in;
+		sb_json_comma(o);
+		sb_json_raw(o, row[i].key, strlen(row[i].key));
+		row[i].render(o, e, f);
 	}
-	return data;
+	move(o, at, DATA);
+	sb_json_raw(o, "}", 1);
 }
 
-json_t *sb_json_attempt(const struct sb_fields *f)
-{
-	return object_of(NULL, f, 1, ROWS(attempt_row));
-}
-
-/** Every group of that column as a list. NULL: no memory, or a damaged group */
-static json_t *groups(const struct event *e, enum sb_col col, const struct row *row, size_t rows)
+/** Every group of that column as a list; fails when one is damaged. */
+static void groups(struct sb_json_out *o, const struct event *e, enum sb_col col, const struct row *row, size_t rows)
 {
 	struct sb_in in;
 	struct sb_field f;
 	struct sb_fields inner;
-	json_t *list = json_array();
+	sb_json_raw(o, "[", 1);
 	sb_in_init(&in, e->rec->payload, e->rec->hdr.len);
-	while(list != NULL && sb_in_next(&in, &f) == 1) {
+	while(sb_in_next(&in, &f) == 1) {
 		if(f.col != col || f.kind != SB_GROUP)
 			continue;
-		if(sb_fields_read(&inner, f.data, f.len) != 0
-				|| json_array_append_new(list, object_of(e, &inner, 1, row, rows)) != 0) {
-			json_decref(list);
-			list = NULL;
-		}
+		if(sb_fields_read(&inner, f.data, f.len) != 0)
+			return sb_json_fail(o);
+		sb_json_comma(o);
+		object_of(o, e, &inner, 1, row, rows);
 	}
-	return list;
+	sb_json_raw(o, "]", 1);
 }
 
-static json_t *media(const struct event *e, const struct sb_field *f)
+static void media(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)f;
-	return groups(e, SB_C_MEDIA, ROWS(media_row));
+	groups(o, e, SB_C_MEDIA, ROWS(media_row));
 }
 
-static json_t *attempts(const struct event *e, const struct sb_field *f)
+static void attempts(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)f;
-	return groups(e, SB_C_ATTEMPT, ROWS(attempt_row));
+	groups(o, e, SB_C_ATTEMPT, ROWS(attempt_row));
 }
 
-static json_t *attempt(const struct event *e, const struct sb_field *f)
+static void attempt(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	struct sb_fields inner;
-	(void)e;
 	if(f == NULL)
-		return json_null();
-	return sb_fields_read(&inner, f->data, f->len) == 0 ? sb_json_attempt(&inner) : NULL;
+		null(o);
+	else if(sb_fields_read(&inner, f->data, f->len) != 0)
+		sb_json_fail(o);
+	else
+		object_of(o, e, &inner, 1, ROWS(attempt_row));
+}
+
+/** What was written, as a tree; frees it. */
+static json_t *tree_of(struct sb_json_out *o)
+{
+	json_t *j = o->failed ? NULL : json_loadb(o->p, o->len, 0, NULL);
+	free(o->p);
+	return j;
+}
+
+json_t *sb_json_attempt(const struct sb_fields *f)
+{
+	struct sb_json_out o = {0};
+	object_of(&o, NULL, f, 1, ROWS(attempt_row));
+	return tree_of(&o);
 }
 
 #define CUSTOMER "customer."
@@ -378,53 +445,97 @@ static json_t *attributes_of(const struct event *e, bool customers)
 	return object;
 }
 
-static json_t *customer(const struct event *e, const struct sb_field *f)
+static void attributes_put(struct sb_json_out *o, const struct event *e, bool customers)
 {
-	(void)f;
-	return attributes_of(e, true);
+	if(e->fields.f[SB_C_ATTRIBUTE].col != 0)
+		sb_json_put_tree(o, attributes_of(e, customers));
+	else
+		sb_json_raw(o, "{}", 2);
 }
 
-static json_t *attributes(const struct event *e, const struct sb_field *f)
+static void customer(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
 {
 	(void)f;
-	return attributes_of(e, false);
+	attributes_put(o, e, true);
 }
 
-static json_t *type_of(const struct event *e)
+static void attributes(struct sb_json_out *o, const struct event *e, const struct sb_field *f)
+{
+	(void)f;
+	attributes_put(o, e, false);
+}
+
+static void type_of(struct sb_json_out *o, const struct event *e)
 {
 	const struct sb_field *name = &e->fields.f[SB_C_NAME];
+	const char *type = sb_type_name(e->rec->hdr.type);
 	if(e->rec->hdr.type == SB_CUSTOM && name->col != 0)
-		return sb_json_string(name->data, name->len);
-	return json_string(sb_type_name(e->rec->hdr.type));
+		sb_json_put_string(o, name->data, name->len);
+	else
+		sb_json_put_string(o, type, strlen(type));
 }
 
-json_t *sb_event_json(const struct sb_rec *rec, const char *node_id)
+/** The body as text, not yet cut to SB_BODY_MAX. @return 0, -EINVAL (no event, damaged) or -ENOMEM */
+static int body_of(struct sb_json_out *o, const struct sb_rec *rec, const char *node_id)
 {
 	struct event e = {.rec = rec, .node = node_id};
 	uint16_t type = rec->hdr.type;
 	if(sb_type_internal(type) || sb_type_name(type) == NULL)
-		return NULL;
+		return -EINVAL;
 	if(sb_fields_read(&e.fields, rec->payload, rec->hdr.len) != 0 || e.fields.f[SB_C_AT].col == 0
 			|| e.fields.f[SB_C_CALL_ID].col == 0)
-		return NULL;
+		return -EINVAL;
 
-	json_t *body = json_object();
-	if(body == NULL || json_object_set_new(body, "type", type_of(&e)) != 0
-			|| json_object_set_new(body, "timestamp", when(&e, &e.fields.f[SB_C_AT])) != 0
-			|| json_object_set_new(body, "data", object_of(&e, &e.fields, type, ROWS(event_row))) != 0
-			|| sb_json_trim(body) != 0) {
+#define PUT(o, literal) sb_json_raw(o, literal, sizeof(literal) - 1)
+	PUT(o, "{\"type\":");
+	type_of(o, &e);
+	PUT(o, ",\"timestamp\":");
+	when(o, &e, &e.fields.f[SB_C_AT]);
+	PUT(o, ",\"data\":");
+	object_of(o, &e, &e.fields, type, ROWS(event_row));
+	PUT(o, "}");
+#undef PUT
+	return o->failed ? -ENOMEM : 0;
+}
+
+/** As a tree, cut to its bound; frees what was written. */
+static json_t *trimmed(struct sb_json_out *o)
+{
+	bool long_one = o->len > SB_BODY_MAX;
+	json_t *body = tree_of(o);
+	if(body != NULL && long_one && sb_json_trim(body) != 0) {
 		json_decref(body);
 		return NULL;
 	}
 	return body;
 }
 
+json_t *sb_event_json(const struct sb_rec *rec, const char *node_id)
+{
+	struct sb_json_out o = {0};
+	if(body_of(&o, rec, node_id) != 0)
+		o.failed = true;
+	return trimmed(&o);
+}
+
 char *sb_event_text(const struct sb_rec *rec, const char *node_id, size_t *len)
 {
-	json_t *body = sb_event_json(rec, node_id);
-	char *out = body != NULL ? json_dumps(body, SB_JSON_FLAGS) : NULL;
-	json_decref(body);
-	if(out != NULL && len != NULL)
-		*len = strlen(out);
+	struct sb_json_out o = {0};
+	if(body_of(&o, rec, node_id) != 0)
+		o.failed = true;
+	if(o.failed || o.len > SB_BODY_MAX) {
+		json_t *body = trimmed(&o);
+		char *out = body != NULL ? json_dumps(body, SB_JSON_FLAGS) : NULL;
+		json_decref(body);
+		if(out != NULL && len != NULL)
+			*len = strlen(out);
+		return out;
+	}
+	sb_json_raw(&o, "", 1);
+	if(len != NULL)
+		*len = o.len - 1;
+	char *out = o.failed ? NULL : realloc(o.p, o.len);
+	if(out == NULL)
+		free(o.p);
 	return out;
 }

@@ -23,6 +23,9 @@ struct sb_fields
 /** @return 0, or -EBADMSG */
 int sb_fields_read(struct sb_fields *out, const void *payload, size_t len);
 
+/** Bytes of the sequence at p, ≥ 1 of left, and whether it is a character (Unicode 15, table 3-7; NUL is none); if not, bytes to replace. */
+size_t sb_utf8_sequence(const uint8_t *p, size_t left, bool *good);
+
 /** Valid UTF-8, never a NUL inside: each wrong sequence and each NUL becomes U+FFFD. The caller frees it. NULL: no memory */
 char *sb_json_clean(const void *bytes, size_t len, size_t *out_len);
 

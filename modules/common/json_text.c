@@ -2,15 +2,13 @@
 #include "json.h"
 #include "json_parts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
-#include <time.h>
 
 static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
 
-/** Bytes of the sequence at p, and whether it is a character (Unicode 15, table 3-7); if not, bytes to replace. */
-static size_t sequence(const uint8_t *p, size_t left, bool *good)
+size_t sb_utf8_sequence(const uint8_t *p, size_t left, bool *good)
 {
 	static const struct
 	{
@@ -39,7 +37,7 @@ static bool all_good(const uint8_t *p, size_t len)
 {
 	for(size_t i = 0; i < len;) {
 		bool good = true;
-		i += p[i] != 0 && p[i] < 0x80 ? 1 : sequence(p + i, len - i, &good);
+		i += p[i] != 0 && p[i] < 0x80 ? 1 : sb_utf8_sequence(p + i, len - i, &good);
 		if(!good)
 			return false;
 	}
@@ -55,7 +53,7 @@ char *sb_json_clean(const void *bytes, size_t len, size_t *out_len)
 	size_t n = 0;
 	for(size_t i = 0; i < len;) {
 		bool good;
-		size_t used = sequence(p + i, len - i, &good);
+		size_t used = sb_utf8_sequence(p + i, len - i, &good);
 		memcpy(out + n, good ? (const char *)p + i : replacement, good ? used : sizeof(replacement));
 		n += good ? used : sizeof(replacement);
 		i += used;
@@ -76,14 +74,46 @@ json_t *sb_json_string(const void *bytes, size_t len)
 	return s;
 }
 
+static char *two(char *p, unsigned v, char behind)
+{
+	p[0] = (char)('0' + v / 10);
+	p[1] = (char)('0' + v % 10);
+	p[2] = behind;
+	return p + 3;
+}
+
+/* Days since 1970-01-01 as a date of the Gregorian calendar: years that begin in March, eras of 400 of them. */
+static char *date(char *p, unsigned days)
+{
+	unsigned shifted = days + 719468, era = shifted / 146097, day = shifted % 146097;
+	unsigned year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	unsigned of_year = day - (365 * year + year / 4 - year / 100);
+	unsigned march = (5 * of_year + 2) / 153, month = march < 10 ? march + 3 : march - 9;
+
+	year += era * 400 + (month <= 2);
+	two(p, year / 100, 0);
+	p = two(p + 2, year % 100, '-');
+	p = two(p, month, '-');
+	return two(p, of_year - (153 * march + 2) / 5 + 1, 'T');
+}
+
 bool sb_time_text(char *out, uint64_t us)
 {
-	time_t s = (time_t)(us / 1000000);
-	struct tm tm;
-	if(us == 0 || s > 253402300799 || gmtime_r(&s, &tm) == NULL)
+	uint64_t s = us / 1000000;
+	unsigned part = (unsigned)(us % 1000000), of_day = (unsigned)(s % 86400);
+	char *p;
+
+	if(us == 0 || s > 253402300799)
 		return false;
-	size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, 32 - n, ".%06uZ", (unsigned)(us % 1000000));
+	p = date(out, (unsigned)(s / 86400));
+	p = two(p, of_day / 3600, ':');
+	p = two(p, of_day / 60 % 60, ':');
+	p = two(p, of_day % 60, '.');
+	for(int i = 5; i >= 0; i--) {
+		p[i] = (char)('0' + part % 10);
+		part /= 10;
+	}
+	memcpy(p + 6, "Z", 2);
 	return true;
 }
 

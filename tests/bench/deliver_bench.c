@@ -5,7 +5,7 @@
  *   deliver_bench URL SECRET [name=value]…
  *     events=10000      in all, five for each call
  *     rate=0            events a second, 0: written before delivery begins
- *     concurrency=8  endpoints=1  window=1024  seconds=60  schedule=0,1,2,3  probe_max=2  timeout_ms=5000
+ *     concurrency=8  endpoints=1  window=1024  seconds=60  schedule=0,1,2,3  probe_max=2  timeout_ms=5000  rate_limit=0
  *     dir=…             kept, and gone on with when it holds a log already; else a new one, removed at the end
  *
  * Prints one line of JSON.
@@ -28,7 +28,7 @@
 
 static struct
 {
-	unsigned long events, rate, concurrency, endpoints, window, seconds, probe_max, timeout_ms;
+	unsigned long events, rate, concurrency, endpoints, window, seconds, probe_max, timeout_ms, rate_limit;
 	const char *schedule, *dir;
 } o = {.events = 10000,
 		.concurrency = 8,
@@ -73,7 +73,7 @@ static void option(const char *arg)
 		unsigned long *to;
 	} numbers[] = {{"events=", &o.events}, {"rate=", &o.rate}, {"concurrency=", &o.concurrency},
 			{"endpoints=", &o.endpoints}, {"window=", &o.window}, {"seconds=", &o.seconds},
-			{"probe_max=", &o.probe_max}, {"timeout_ms=", &o.timeout_ms}};
+			{"probe_max=", &o.probe_max}, {"timeout_ms=", &o.timeout_ms}, {"rate_limit=", &o.rate_limit}};
 
 	for(size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		if(strncmp(arg, numbers[i].name, strlen(numbers[i].name)) == 0) {
@@ -182,13 +182,15 @@ static void bad_row(const char *sentence, void *arg)
 static struct sb_endpoint *endpoints(const char *url, const char *secret)
 {
 	struct sb_endpoint *ep = calloc(o.endpoints, sizeof(*ep));
-	char id[32], concurrency[32];
+	char id[32], concurrency[32], rate_limit[32];
 
 	for(unsigned long i = 0; ep != NULL && i < o.endpoints; i++) {
 		struct sb_endpoint_row row;
 		snprintf(id, sizeof(id), "bench%lu", i);
 		snprintf(concurrency, sizeof(concurrency), "%lu", o.concurrency);
-		row = (struct sb_endpoint_row){{id, url, secret, "*", "1", "0", concurrency, ""}};
+		snprintf(rate_limit, sizeof(rate_limit), "%lu", o.rate_limit);
+		row = (struct sb_endpoint_row){
+				{id, url, secret, "*", "1", "0", concurrency, "", "*", "*", "127.0.0.0/8,::1", rate_limit, "", "", ""}};
 		if(sb_endpoint_from_row(&ep[i], "bench", &row, bad_row, NULL) != 0)
 			exit(1);
 	}

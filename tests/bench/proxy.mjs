@@ -9,7 +9,7 @@ import { Rpc } from '../lib/rpc.mjs';
 import { Sipp } from '../lib/sipp.mjs';
 
 const HERE = path.join(ROOT, 'tests', 'bench');
-const FLAGS = { none: [], callstate: ['WITH_CALLSTATE'], dialog: ['WITH_DIALOG'] };
+const FLAGS = { none: [], callstate: ['WITH_CALLSTATE'], dialog: ['WITH_DIALOG'], acc: ['WITH_ACC'] };
 /** What waits for the disk or for a network, and so is no SIP worker. */
 const DELIVERY = /spool|journal|callhook|delivery/i;
 /** What serves neither SIP nor its timers: the first process and those of the RPC by which we look. */
@@ -23,7 +23,7 @@ export function cpuNs(pid) {
 }
 
 export class Proxy {
-  /** @param tracker none | callstate | dialog @param o.shm MB of shared memory; with little left the allocator searches long, and that is measured */
+  /** @param tracker none | callstate | dialog | acc @param o.db acc's @param o.shm MB of shared memory; with little left the allocator searches long, and that is measured */
   static async start(tracker, ports, dir, o = {}) {
     const p = new Proxy();
     p.tracker = tracker;
@@ -40,7 +40,7 @@ export class Proxy {
     p.rpc = new Rpc(rpcPort);
     const callee = await ports.next();
     const defines = [...FLAGS[tracker], `LISTEN=udp:127.0.0.1:${p.port}`, `RPC_SOCKET="udp:127.0.0.1:${rpcPort}"`, `TARGET="sip:127.0.0.3:${callee}"`,
-      `SPOOL_DIR="${p.spool}"`, `JOURNAL_DIR="${path.join(p.dir, 'journal')}"`];
+      `SPOOL_DIR="${p.spool}"`, `JOURNAL_DIR="${path.join(p.dir, 'journal')}"`, ...(o.db ? [`ACC_DB="${o.db}"`] : [])];
     p.kamailio = new Proc('kamailio', ['-DD', '-E', '-x', 'fm', '-X', 'fm', '-m', String(o.shm ?? 512), '-Y', p.sockets, '-L', `${path.join(BUILD, 'modules')}:${modules()}`,
       '-f', path.join(HERE, 'bench.cfg'), ...defines.flatMap((d) => ['-A', d])], { log: path.join(p.dir, 'kamailio.log'), cwd: p.dir });
     try {

@@ -18,8 +18,8 @@ static void note(const char *sentence, void *arg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct sb_endpoint_row base = {
-			{"crm", "http://h/", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "*", "1", "0", "8", ""}};
+	static const struct sb_endpoint_row base = {{"crm", "http://h/", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "*", "1",
+			"0", "8", "", "*", "*", "", "0", "", "", ""}};
 	struct sb_endpoint_row row = base;
 	struct sb_endpoint e;
 	struct sb_schedule s;
@@ -41,6 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					&& e.secret_len <= SB_SECRET_MAX);
 			sb_filter_match(&e.filter, text, strlen(text));
 			sb_filter_match(&e.filter, "call.ended", 10);
+			sb_filter_match(&e.trunks, text, strlen(text));
+			sb_filter_match(&e.dids, "+442079460000", 13);
+			assert(e.guard.count <= SB_GUARD_NETS && e.rate <= 100000);
 		}
 	} else if(sb_schedule_parse(&s, text, data[0] / 3, err, sizeof(err)) == 0) {
 		for(unsigned i = 1; i <= s.tries; i++)

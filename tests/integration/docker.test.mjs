@@ -58,7 +58,7 @@ async function proxy(name, ports, env) {
 
 async function call(box, ports) {
   const uas = await Sipp.start({ dir: box.dir, name: 'uas', role: 'uas', ip: '127.0.0.3', port: await ports.next(), scenario: path.join(SIPP, 'callee.xml') });
-  const uac = await Sipp.start({ dir: box.dir, name: 'uac', ip: '127.0.0.2', port: await ports.next(), remote: `127.0.0.1:${box.port}`, scenario: path.join(SIPP, 'caller.xml'), service: String(uas.port) });
+  const uac = await Sipp.start({ dir: box.dir, name: 'uac', ip: '127.0.0.2', port: await ports.next(), remote: `127.0.0.1:${box.port}`, scenario: path.join(SIPP, 'caller.xml'), service: `one-${uas.port}` });
   const r = await uac.done;
   await uas.stop();
   assert.equal(r.successful, 1, `SIPp: ${JSON.stringify(r)}\n${box.log()}`);

@@ -10,16 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test, assertNoGaps } from '../lib/test.mjs';
 import { prepare } from '../lib/harness.mjs';
 import { Disk } from '../lib/disk.mjs';
-import { Load, RULES, quantile } from '../lib/load.mjs';
+import { RULES } from '../lib/load.mjs';
+import { CALL, RATE, callsUnaffected, everythingArrives, say, seconds, through } from '../lib/outage.mjs';
 import { poll } from '../lib/proc.mjs';
-
-const seconds = (usual) => Number(process.env.OUTAGE_S ?? usual);
-const RATE = 100;
-const BEFORE_S = 3;
-const CALL = ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr'];
-// of a reply's time in the outage beyond what it was before: other tests may run beside this one
-const WORSE_P50_MS = 20, WORSE_P99_MS = 250;
-const say = (name, text) => console.log(`  ${name}: ${text}`);
 
 /** Runs f(sb, disk) on a Signalbox, whose journal (o.disk: its MB) or spool (o.memory) has a file system of its own; everything gone afterwards. */
 async function signalbox(o, f) {
@@ -36,53 +29,6 @@ async function signalbox(o, f) {
     await disk?.remove();
     await sb.stop();
   }
-}
-
-/** Calls before, during and after an outage. @return {load, counted, from, to}: the outage's begin and end */
-async function through(sb, o) {
-  const load = await Load.start(sb, { rate: o.rate ?? RATE });
-  await sleep(BEFORE_S * 1000);
-  const from = Date.now();
-  await o.begin();
-  if (o.until) await o.until();
-  else await sleep(o.seconds * 1000);
-  const to = Date.now();
-  await o.end();
-  await sleep(1000);
-  return { load, counted: await load.stop(), from, to };
-}
-
-/** Not one call failed, and replies came as they did before. */
-function callsUnaffected(name, { load, counted, from, to }) {
-  assert.equal(counted.failed, 0, `SIPp counts ${counted.failed} failed calls: ${counted.errors.slice(0, 1000)}`);
-  const before = load.replyTimes(load.began + 500, from);
-  const during = load.replyTimes(from, to);
-  const shown = [];
-  for (const [what, was] of Object.entries(before)) {
-    const now = during[what];
-    assert.ok(was.length > 100 && now.length > 100, `${what}: ${was.length} replies before, ${now.length} in the outage`);
-    const [p50, p99, then50, then99] = [quantile(now, 0.5), quantile(now, 0.99), quantile(was, 0.5), quantile(was, 0.99)];
-    shown.push(`${what} p50 ${then50} → ${p50}, p99 ${then99} → ${p99} ms`);
-    assert.ok(p50 <= then50 + WORSE_P50_MS && p99 <= then99 + WORSE_P99_MS, `slower in the outage than before: ${shown.at(-1)}`);
-  }
-  say(name, `SIPp: ${counted.successful} calls, 0 failed, ${((to - from) / 1000).toFixed(1)} s of outage; INVITE to ${shown.join('; ')}`);
-}
-
-/** Every call that SIPp made has all its events, once, in order; waits for them. @return how many ms the last one took to come */
-async function everythingArrives(name, sb, load, ms = 30000) {
-  const ids = load.ended();
-  const began = Date.now();
-  const wanted = ids.size * CALL.length;
-  // not on every event: there are many
-  await poll(() => sb.receiver.events().length >= wanted, ms, () => `of ${wanted} events ${sb.receiver.events().length} arrived`, 100);
-  const took = Date.now() - began;
-  const calls = assertNoGaps(sb.receiver.events());
-  const seen = new Map([...calls.values()].map((list) => [list[0].data.sip_call_id, list.map((e) => e.type)]));
-  assert.equal(seen.size, calls.size, 'one call_id for each Call-ID');
-  assert.deepEqual([...seen.keys()].sort(), [...ids].sort(), 'the calls that SIPp made');
-  for (const [id, types] of seen) assert.deepEqual(types, CALL, `events of ${id}`);
-  assert.equal(sb.receiver.counts().bad, 0, 'signatures, JSON');
-  say(name, `${sb.receiver.events().length} events of ${ids.size} calls, all there ${(took / 1000).toFixed(1)} s after the last call; ${sb.receiver.requests.length - wanted} delivered again`);
 }
 
 /** The journal's files hold every event of every call, without the spool. */

@@ -1,110 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What docs/add-to-my-kamailio.md and README.md tell the reader to do, done: their lines as they stand there go into Debian's
-// untouched kamailio.cfg; it starts, a phone registers, a call is placed, its events arrive. Only folders are other ones, by
-// modparam lines behind. The receiver of README.md is started, and gets webhooks with good and bad signatures.
+// untouched kamailio.cfg; it starts, a phone registers, calls are placed, their events arrive. The receiver of README.md is
+// started, and gets webhooks with good and bad signatures. Beside which modules it is tried: own_config_*.test.mjs.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
+import { PAGES, START, added, beside, carrier, config, edit, hunks, kamailioModules, own, prepared, read, scenarios } from '../lib/own_config.mjs';
 import { BUILD, ROOT, need } from '../lib/paths.mjs';
 import { Ports } from '../lib/ports.mjs';
-import { Proc, onExit, poll, run } from '../lib/proc.mjs';
-import { Skip, assertEvents, test } from '../lib/test.mjs';
-import { Receiver } from '../peers/receiver.mjs';
+import { Proc, poll } from '../lib/proc.mjs';
+import { Sipp } from '../lib/sipp.mjs';
+import { assertEvents, assertNoGaps, assertSound, test } from '../lib/test.mjs';
 import { Ua } from '../peers/ua.mjs';
 
-const CONFIG = '/etc/kamailio/kamailio.cfg';
-const PAGES = ['README.md', 'docs/add-to-my-kamailio.md'];
-const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
-
-/** The ```diff blocks of a page, each [what is there, what is there afterwards]. */
-function hunks(page) {
-  const found = [...read(page).matchAll(/^```diff\n(.*?)^```$/gms)].map(([, block]) => {
-    const lines = block.trimEnd().split('\n');
-    const side = (other) => `${lines.filter((l) => l[0] !== other).map((l) => l.slice(1)).join('\n')}\n`;
-    return [side('+'), side('-')];
-  });
-  assert.ok(found.length > 0, `${page} has no \`\`\`diff block`);
-  return found;
-}
-
-/** Debian's file, if it is as the package has it; else this cannot be tried here. */
-async function untouched() {
-  if (!fs.existsSync(CONFIG)) throw new Skip(`there is no ${CONFIG}`);
-  const [, sum] = (await run('dpkg-query', ['-W', '-f', '${Conffiles}', 'kamailio'])).stdout.match(new RegExp(`${CONFIG} (\\w+)`)) ?? [];
-  const [is] = (await run('md5sum', [CONFIG])).stdout.split(' ');
-  if (sum !== is) throw new Skip(`${CONFIG} is not as Debian's package has it`);
-  return fs.readFileSync(CONFIG, 'utf8');
-}
-
-const once = (text, part, page) => assert.equal(text.split(part).length, 2, `${page}: these lines are not once in ${CONFIG}:\n${part}`);
-
-function patched(text, page) {
-  let out = text;
-  for (const [before, after] of hunks(page)) {
-    once(out, before, page);
-    out = out.replace(before, () => after);
-  }
-  return out;
-}
-
-async function modules() {
-  const { stdout } = await run('dpkg-query', ['-L', 'kamailio']);
-  return path.dirname(stdout.split('\n').find((l) => l.endsWith('/modules/tm.so')));
-}
-
-/** A Kamailio with this configuration on loopback, and a receiver. @param o.beside lines [module part, request part] of a module beside */
-async function own(config, o = {}) {
-  const x = { dir: path.join(BUILD, 'run', `own-${o.name}-${process.pid}-1`), spool: fs.mkdtempSync('/dev/shm/signalbox-own-'), sockets: fs.mkdtempSync(path.join(os.tmpdir(), 'sb-')) };
-  x.forget = onExit(() => { for (const d of [x.spool, x.sockets]) fs.rmSync(d, { recursive: true, force: true }); });
-  const data = path.join(x.dir, 'data');
-  fs.rmSync(x.dir, { recursive: true, force: true });
-  for (const d of ['journal', 'hooks']) fs.mkdirSync(path.join(data, d), { recursive: true });
-  x.ports = await Ports.take();
-  x.port = await x.ports.next(4);
-  x.receiver = await Receiver.start({ port: await x.ports.next() });
-  const db = path.join(data, 'signalbox.db');
-  const sql = `${read('db/sqlite/callhook-create.sql')}\nINSERT INTO callhook_endpoint (id, url, secret) VALUES ('crm', '${x.receiver.url}', '${x.receiver.secret}');`;
-  assert.equal((await run('sqlite3', ['-bail', db], { input: sql })).out, '');
-
-  const folders = `modparam("callstate", "spool_dir", "${x.spool}")\nmodparam("callstate", "journal_dir", "${data}/journal")
-modparam("callhook", "state_dir", "${data}/hooks")\nmodparam("callhook", "db_url", "sqlite:///${db}")\n`;
-  const marker = '####### Routing Logic ########\n';
-  once(config, marker, 'this test');
-  const file = path.join(x.dir, 'kamailio.cfg');
-  fs.writeFileSync(file, config.replace(marker, () => `${folders}${marker}`));
-
-  x.log = path.join(x.dir, 'kamailio.log');
-  x.kamailio = new Proc('kamailio', ['-DD', '-E', '-f', file, '-l', `udp:127.0.0.1:${x.port}`, '-L', `${path.join(BUILD, 'modules')}:${await modules()}`, '-m', '64', '-M', '8',
-    '-T', '-a', 'no', '-P', path.join(x.sockets, 'pid'), '-Y', x.sockets], { log: x.log });
-  x.kamcmd = (...a) => run('kamcmd', ['-s', path.join(x.sockets, 'kamailio_ctl'), ...a]);
-  x.signalbox = (...a) => run(path.join(BUILD, 'bin', 'signalbox'), ['--dir', data, ...a]);
-  x.stop = async () => {
-    const clean = await x.kamailio.stop();
-    await x.receiver.close();
-    x.ports.close();
-    for (const d of [x.spool, x.sockets]) fs.rmSync(d, { recursive: true, force: true });
-    x.forget();
-    return clean;
-  };
-  return x;
-}
-
-const REGISTER = (ua, port) => [`REGISTER sip:127.0.0.1:${port} SIP/2.0`, `Via: SIP/2.0/UDP ${ua.ip}:${ua.port};rport;branch=z9hG4bKregister`, 'Max-Forwards: 70',
-  `From: <sip:bob@127.0.0.1:${port}>;tag=r`, `To: <sip:bob@127.0.0.1:${port}>`, `Call-ID: register@${ua.ip}`, 'CSeq: 1 REGISTER', `Contact: <sip:callee@${ua.ip}:${ua.port}>`,
-  'Expires: 600', 'Content-Length: 0', '', ''].join('\r\n');
-
-/** Registers until the proxy is up and says yes. */
-async function registered(x, callee) {
-  let answer;
-  const again = setInterval(() => callee.send(REGISTER(callee, x.port)), 100);
-  try {
-    answer = await Promise.race([callee.take((m) => m.method === 'REGISTER', 'an answer to its REGISTER', 15000), x.kamailio.done]);
-  } finally {
-    clearInterval(again);
-  }
-  assert.equal(answer.code, 200, `Kamailio did not take the lines:\n${x.kamailio.tail()}`);
-}
+const CALL = ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr'];
+const FAILED = ['call.initiated', 'call.failed', 'call.cdr'];
 
 /** One call, answered, ended by the caller. @param during while it is up */
 async function call(x, caller, callee, during = async () => {}) {
@@ -126,50 +36,135 @@ async function call(x, caller, callee, during = async () => {}) {
 
 /** What the script answers without a transaction is seen as well: this is what callstate_start() in the script is for. */
 async function refusedByTheScript(x, caller) {
-  const c = Object.assign(caller.call('nobody'), { uri: `sip:127.0.0.1:${x.port}` }).invite();
+  const c = Object.assign(caller.call('nobody'), { uri: `sip:${x.proxy}` }).invite();
   c.nack(await c.reply(484));
   await x.receiver.until((e) => e.some((v) => v.type === 'call.cdr'), { call: c.id, what: 'call.cdr of the call without a number' });
-  const [, failed] = assertEvents(x.receiver, c.id, ['call.initiated', 'call.failed', 'call.cdr']);
+  const [, failed] = assertEvents(x.receiver, c.id, FAILED);
   assert.equal(failed.data.hangup.sip_code, 484);
 }
 
-async function tried(config, name, during) {
-  const x = await own(config, { name });
-  const peers = [];
+/** A phone that registered is called: its call is told, and so is one that the script refuses. */
+async function phones(x, during) {
+  const [caller, callee] = await Promise.all(['127.0.0.2', '127.0.0.3'].map((ip) => Ua.open({ ip, proxy: x.port, name: ip })));
   try {
-    for (const [ip, who] of [['127.0.0.2', 'caller'], ['127.0.0.3', 'callee']]) peers.push(await Ua.open({ ip, proxy: x.port, name: who }));
-    await registered(x, peers[1]);
-    const id = await call(x, ...peers, (c) => during?.(x, c));
-    const events = assertEvents(x.receiver, id, ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr']);
-    assert.equal(events[0].data.request_uri, `sip:bob@127.0.0.1:${x.port}`);
-    await refusedByTheScript(x, peers[0]);
+    await x.register('bob', `sip:callee@${callee.ip}:${callee.port}`);
+    const id = await call(x, caller, callee, (c) => during?.(c));
+    const events = assertEvents(x.receiver, id, CALL);
+    assert.equal(events[0].data.request_uri, `sip:bob@${x.proxy}`);
+    await refusedByTheScript(x, caller);
     const why = await x.signalbox('why', id);
     assert.match(why.stdout, /^cause: normal: answered by 127\.0\.0\.3:\d+, caller hung up/m, why.out);
-    assert.doesNotMatch(fs.readFileSync(x.log, 'utf8'), /(ERROR|CRITICAL|BUG): .*(callstate|callhook)/);
   } finally {
-    for (const p of peers) p.close();
-    await x.stop();
+    caller.close();
+    callee.close();
   }
+}
+
+/** SIPp calls a registered SIPp: what both counted, what the receiver got. */
+async function sippCalls(x, calls) {
+  const at = (who) => path.join(ROOT, 'tests', 'integration', 'sipp', `${who}.xml`);
+  const uas = await Sipp.start({ dir: x.dir, scenario: at('callee'), ip: '127.0.0.3', port: await x.ports.next(), calls });
+  await x.register('sipp', `sip:callee@127.0.0.3:${uas.port}`);
+  const uac = await Sipp.start({ dir: x.dir, scenario: at('caller'), port: await x.ports.next(), remote: x.proxy, service: 'sipp', calls, rate: 20, args: ['-d', '200', '-cid_str', 'sipp-%u-%p'] });
+  for (const r of await Promise.all([uac.done, uas.done])) assert.deepEqual([r.ok, r.successful], [true, calls], r.errors);
+  const mine = (e) => e.filter((v) => v.data.sip_call_id?.startsWith('sipp-'));
+  await x.receiver.until((e) => mine(e).filter((v) => v.type === 'call.cdr').length === calls, { what: `${calls} CDRs` });
+  const told = assertNoGaps(mine(x.receiver.events()));
+  assert.equal(told.size, calls);
+  for (const [, events] of told) assert.deepEqual(events.map((e) => e.type), CALL);
+  assertSound(mine(x.receiver.events()));
 }
 
 test('own_config_the_pages_show_the_same_lines', () => assert.deepEqual(hunks(PAGES[0]), hunks(PAGES[1])));
 
-test('own_config_the_lines_of_the_page_work_in_debians_kamailio_cfg', async () => tried(patched(await untouched(), PAGES[1]), 'debian'));
+test('own_config_three_lines_are_three', () => assert.equal(added(PAGES[1]).length, 3, added(PAGES[1]).join('\n')));
 
-for (const [order, load, manage] of [
-  ['before', (l) => `loadmodule "dialog.so"\n${l}`, (l) => `\tif (is_method("INVITE")) dlg_manage();\n${l}`],
-  ['behind', (l) => `${l}loadmodule "dialog.so"\n`, (l) => `${l}\tif (is_method("INVITE")) dlg_manage();\n`],
-]) {
-  test(`own_config_the_dialog_module_may_be_loaded_${order}_callstate`, async () => {
-    let config = patched(await untouched(), PAGES[1]);
-    const start = '\tif (is_method("INVITE")) callstate_start();\n';
-    once(config, start, 'this test');
-    config = config.replace('loadmodule "callstate.so"\n', load).replace(start, manage);
-    let known = false;
-    await tried(config, `dialog-${order}`, async (x, c) => { known = await poll(async () => (await x.kamcmd('dlg.list')).out.includes(c.id), 3000, 'dialog does not know of the call'); });
-    assert.ok(known);
+test('own_config_the_lines_of_the_page_work_in_debians_kamailio_cfg', async () => beside(await config(), { name: 'debian' }, async (x) => {
+  await phones(x);
+  await sippCalls(x, 30);
+}));
+
+test('own_config_kamailio_c_takes_the_lines', async () => {
+  const x = await prepared(await config(), { name: 'check' });
+  try {
+    const r = await x.check();
+    assert.equal(r.code, 0, r.out);
+    assert.match(r.out, /config file ok/);
+    fs.writeFileSync(x.file, fs.readFileSync(x.file, 'utf8').replace('callstate_start()', 'callstate_begin()'));
+    assert.notEqual((await x.check()).code, 0, 'a name that does not exist');
+  } finally {
+    await x.stop();
+  }
+});
+
+test('own_config_what_callers_do_in_a_day', async () => beside(await carrier(), { name: 'day' }, (x) => scenarios(x)));
+
+test('own_config_modules_may_be_loaded_by_their_full_paths', async () => {
+  const dir = await kamailioModules();
+  const text = (await config()).replace(/^loadmodule "(.*)"$/gm, (line, so) => {
+    const ours = path.join(BUILD, 'modules', so);
+    return `loadmodule "${fs.existsSync(ours) ? ours : path.join(dir, so)}"`;
   });
-}
+  await beside(text, { name: 'paths' }, (x) => phones(x));
+});
+
+test('own_config_without_callstate_start_a_call_begins_with_its_transaction', async () => {
+  const text = edit(await carrier(), START, '');
+  await beside(text, { name: 'auto' }, async (x) => {
+    await scenarios(x, ['answered-caller-hangs-up', 'declined', 'cancelled-while-ringing', 'held-and-resumed-by-caller', 'parallel-fork']);
+    const caller = await Ua.open({ ip: '127.0.0.2', proxy: x.port, name: 'caller' });
+    const c = Object.assign(caller.call('nobody'), { uri: `sip:${x.proxy}` }).invite();
+    c.nack(await c.reply(484));
+    caller.close();
+    assert.deepEqual(x.receiver.events(c.id), [], 'what the script answered by itself');
+  });
+});
+
+test('own_config_with_auto_start_0_only_what_the_script_says_is_followed', async () => {
+  const o = { params: 'modparam("callstate", "auto_start", 0)\n', edits: [[START, START.replace('if (is_method("INVITE"))', 'if (is_method("INVITE") && $rU != "carol")')]] };
+  await beside(await config(o), { name: 'chosen' }, async (x) => {
+    const callee = await Ua.open({ ip: '127.0.0.3', proxy: x.port, name: 'callee' });
+    const caller = await Ua.open({ ip: '127.0.0.2', proxy: x.port, name: 'caller' });
+    for (const user of ['bob', 'carol']) await x.register(user, `sip:callee@${callee.ip}:${callee.port}`);
+    const c = caller.call('carol').invite();
+    const leg = await callee.leg(c.id);
+    leg.answer(486);
+    c.nack(await c.reply(486));
+    assertEvents(x.receiver, await call(x, caller, callee), CALL);
+    assert.deepEqual(x.receiver.events(c.id), []);
+    for (const p of [caller, callee]) p.close();
+  });
+});
+
+test('own_config_a_script_that_forwards_inside_calls_without_a_transaction', async () => {
+  const edits = [['\t\t} else if ( is_method("NOTIFY") ) {\n', '\t\t} else if ( is_method("NOTIFY") ) {\n\t\t\tforward();\n\t\t\texit;\n'],
+    ['\t\tif (is_method("BYE")) {\n', '\t\tif (is_method("BYE|INFO")) {\n\t\t\tforward();\n\t\t\texit;\n\t\t}\n\t\tif (is_method("BYE")) {\n']];
+  await beside(await carrier({ edits }), { name: 'stateless' }, (x) => scenarios(x, ['answered-caller-hangs-up', 'answered-callee-hangs-up', 'retransmitted-bye', 'hangup-reason-q850']));
+});
+
+test('own_config_without_record_route_a_call_ends_at_max_duration', async () => {
+  const edits = [['\tif (is_method("INVITE|SUBSCRIBE")) {\n\t\trecord_route();\n', '\tif (is_method("SUBSCRIBE")) {\n\t\trecord_route();\n']];
+  const text = await config({ edits, params: 'modparam("callstate", "max_duration", 2)\n' });
+  await beside(text, { name: 'no-rr' }, async (x) => {
+    const callee = await Ua.open({ ip: '127.0.0.3', proxy: x.port, name: 'callee' });
+    const caller = await Ua.open({ ip: '127.0.0.2', proxy: x.port, name: 'caller' });
+    await x.register('bob', `sip:callee@${callee.ip}:${callee.port}`);
+    const c = caller.call('bob').invite();
+    const leg = await callee.leg(c.id);
+    leg.answer(200);
+    await c.reply(200);
+    assert.deepEqual(c.routes, []);
+    caller.send(c.make('ACK', { cseq: 1, sdp: false }), callee.port, callee.ip);
+    await leg.request('ACK');
+    const [toCaller, toCallee] = await Promise.all([caller, callee].map((u) => u.take((m) => m.callId === c.id && m.kind === 'BYE', 'a BYE', 8000)));
+    c.respond(toCaller, 481);
+    leg.respond(toCallee, 481);
+    await x.receiver.until((e) => e.some((v) => v.type === 'call.cdr'), { call: c.id, what: 'call.cdr' });
+    const events = assertEvents(x.receiver, c.id, ['call.initiated', 'call.answered', 'call.timeout', 'call.cdr']);
+    assert.equal(events[2].data.outcome, 'expired');
+    for (const p of [caller, callee]) p.close();
+  });
+});
 
 test('own_config_the_receiver_of_the_front_page_takes_good_signatures_only', async () => {
   const [, code] = read('README.md').match(/^```js\n(.*?)^```$/ms) ?? [];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One Signalbox of its own on loopback: Kamailio with routing/, the modules of build/, SQLite, a webhook receiver, and
-// rtpengine if wanted. Many may run beside each other.
+// One Signalbox of its own on loopback: Kamailio with routing/, the modules of build/, SQLite or a MariaDB of its own, a
+// webhook receiver, and rtpengine if wanted. Many may run beside each other.
 //
 //     import { start } from '../lib/harness.mjs';
 //     const sb = await start({
@@ -12,9 +12,12 @@
 //       receiver: true,                     default true: an HTTP receiver with an endpoint row
 //       modparams: 'modparam("callhook", …)\n',   further lines behind modules.cfg
 //       sql: 'INSERT …',                    run on the database before the start
+//       db: 'mariadb',                      all tables in a MariaDB of its own (sb.mariadb, see mariadb.mjs); default 'sqlite' (sb.db, a file)
+//       mariadb: { diskMb: 96 },            options for it
 //     });
 //     sb.port, sb.proxy ("127.0.0.1:port"), sb.dir, sb.db, sb.spool, sb.journal, sb.hooks, sb.domain
 //     await sb.rpc('callstate.calls')       RPC; throws what Kamailio refuses
+//     await sb.sql('SELECT …')              on whichever database: rows as lines, columns separated by tabs; sb.dbUrl
 //     sb.receiver.events(callId)            accepted events of a Call-ID, in order; see peers/receiver.mjs
 //     await sb.receiver.until(events => events.some(e => e.type === 'call.cdr'), { call: callId })
 //     const r = await sb.sipp({ scenario, service: 'bob', keys: {…} });       a caller, to its end; r.ok, r.successful
@@ -38,6 +41,7 @@ import { Rpc } from './rpc.mjs';
 import { Sipp } from './sipp.mjs';
 import { Baresip } from './baresip.mjs';
 import { Rtpengine } from './rtpengine.mjs';
+import { Mariadb } from './mariadb.mjs';
 import { Receiver } from '../peers/receiver.mjs';
 
 const DOMAIN = 'signalbox.test';
@@ -130,21 +134,37 @@ export class Harness {
     this.api = new Rpc(this.rpcPort);
     if (o.rtpengine) this.rtpengine = await Rtpengine.start(this.ports, this.dir, o.keep);
     if (o.receiver !== false) this.receiver = await Receiver.start({ file: path.join(this.dir, 'webhooks.jsonl'), port: await this.ports.next() });
+    this.dbUrl = await this.databaseUrl();
     await this.database();
     this.configure();
     return this;
   }
 
+  /** Where the tables are; starts MariaDB if they are there. */
+  async databaseUrl() {
+    const kind = this.o.db ?? 'sqlite';
+    if (kind === 'sqlite') return `sqlite:///${this.db}`;
+    if (kind !== 'mariadb') throw new Error(`no database is called ${kind}: sqlite, mariadb`);
+    this.mariadb = await Mariadb.start({ dir: this.dir, ports: this.ports, keep: this.o.keep, ...this.o.mariadb });
+    return this.mariadb.url;
+  }
+
+  /** Statements on whichever database. @return rows as lines, columns separated by tabs, NULL as NULL */
+  sql(text) { return this.mariadb ? this.mariadb.query(text) : sqlite(this.db, `.mode tabs\n.nullvalue NULL\n${text}`); }
+
+  /** The tables, made by the command as everybody makes them, and the rows of this run. */
   async database() {
     const o = this.o;
-    const schema = (f) => fs.readFileSync(path.join(ROOT, 'db', 'sqlite', f), 'utf8');
-    const files = fs.readdirSync(path.join(ROOT, 'db', 'sqlite')).filter((f) => f.endsWith('-create.sql')).sort((a, b) => (b === 'routing-create.sql') - (a === 'routing-create.sql'));
-    let sql = files.map(schema).join('\n');
+    const made = await run(path.join(BUILD, 'bin', 'signalbox'), ['--dir', this.data, 'db', 'migrate', '--with-routing'], { env: { ...process.env, SIGNALBOX_DB: this.dbUrl } });
+    if (made.code !== 0) throw new Error(`signalbox db migrate: ${made.out.trim()}`);
+    const sql = [];
     for (const [user, password] of Object.entries(o.users ?? {}))
-      sql += `\nINSERT INTO subscriber (username, domain, ha1) VALUES (${quoted(user)}, ${quoted(DOMAIN)}, ${quoted(md5(`${user}:${DOMAIN}:${password}`))});`;
-    if (this.receiver && files.includes('callhook-create.sql'))
-      sql += `\n${o.endpoint?.(this.receiver) ?? `INSERT INTO callhook_endpoint (id, url, secret) VALUES ('crm', ${quoted(this.receiver.url)}, ${quoted(this.receiver.secret)});`}`;
-    await sqlite(this.db, `${sql}\n${o.sql ?? ''}`);
+      sql.push(`INSERT INTO subscriber (username, domain, ha1) VALUES (${quoted(user)}, ${quoted(DOMAIN)}, ${quoted(md5(`${user}:${DOMAIN}:${password}`))});`);
+    if (this.receiver)
+      sql.push(o.endpoint?.(this.receiver)
+        ?? `INSERT INTO callhook_endpoint (id, url, secret, allow_addresses) VALUES ('crm', ${quoted(this.receiver.url)}, ${quoted(this.receiver.secret)}, '127.0.0.0/8');`);
+    const text = [...sql, o.sql ?? ''].join('\n');
+    if (text.trim()) await this.sql(text);
   }
 
   configure() {
@@ -156,7 +176,7 @@ export class Harness {
     this.defines = {
       LISTEN: raw(`udp:${this.proxy}`), CHILDREN: 2, LOCAL_DOMAIN: DOMAIN, TRUNK_ADDRESSES: '127.0.0.2,127.0.0.3',
       MODULES_PATH: `${path.join(BUILD, 'modules')}:${kamailioModules()}`,
-      DB_URL: `sqlite:///${this.db}`, SPOOL_DIR: this.spool, JOURNAL_DIR: this.journal, HOOKS_DIR: this.hooks,
+      DB_URL: this.dbUrl, DB_MODULE: this.mariadb ? 'db_mysql.so' : 'db_sqlite.so', SPOOL_DIR: this.spool, JOURNAL_DIR: this.journal, HOOKS_DIR: this.hooks,
       RPC_SOCKET: `udp:127.0.0.1:${this.rpcPort}`, CTL_SOCKET: `unix:${path.join(this.sockets, 'ctl')}`,
       ...(this.rtpengine ? { RTPENGINE_SOCK: `udp:127.0.0.1:${this.rtpengine.port}` } : { WITHOUT_RTPENGINE: true }),
       ...o.defines,
@@ -267,6 +287,7 @@ export class Harness {
     await Promise.all([...this.phones.map((p) => p.stop()), ...this.sipps.filter((s) => !s.proc.exited).map((s) => s.stop())]);
     const clean = this.kamailio ? this.kamailio.exited || await this.down() : true;
     await this.rtpengine?.stop();
+    await this.mariadb?.stop();
     await this.receiver?.close();
     this.api?.close();
     this.ports?.close();

@@ -3,7 +3,7 @@
 //
 //     const load = await Load.start(sb, { rate: 100 });    sb runs with the rules of sipp-scenarios/
 //     load.ended()            Call-IDs that SIPp ended with a BYE; answered() which it saw answered; answers() which its callee did
-//     load.replyTimes(from, to)   {ringing, answered}: ms from INVITE to 180 and to 200, sorted, of calls begun between two times
+//     load.replyTimes(from, to)   {trying, ringing, answered}: ms from INVITE to 100, 180, 200, sorted, of calls begun between two times
 //     const counted = await load.stop();     lets calls in progress end
 import fs from 'node:fs';
 import path from 'node:path';
@@ -27,6 +27,7 @@ export class Load {
    * @param o.patient   the caller takes any end, and waits longer
    * @param o.callee    port of a callee that is there already
    * @param o.name      names SIPp's files
+   * @param o.args      anything else for the caller
    */
   static async start(sb, o = {}) {
     const l = new Load();
@@ -38,7 +39,7 @@ export class Load {
     l.began = Date.now(); // SIPp's own times count from about here
     l.caller = await sb.sippStart({
       ...common, name: `${l.name}-caller`, scenario: xml(o.patient ? 'patient_caller' : 'steady_caller'), service: `one-${l.callee}`, rate: o.rate ?? 100, limit: 5000,
-      args: ['-d', String(o.hold ?? 500), ...(o.patient ? ['-max_retrans', '20'] : ['-recv_timeout', '6000', '-trace_rtt', '-rtt_freq', '1']), ...await args('caller')],
+      args: ['-d', String(o.hold ?? 500), ...(o.patient ? ['-max_retrans', '20'] : ['-recv_timeout', '6000', '-trace_rtt', '-rtt_freq', '1']), ...(o.args ?? []), ...await args('caller')],
     });
     return l;
   }
@@ -54,14 +55,14 @@ export class Load {
   replyTimes(from = 0, to = Infinity) {
     const name = fs.readdirSync(this.sb.dir).find((f) => f.endsWith(`_${this.caller.proc.pid}_rtt.csv`));
     const lines = fs.readFileSync(path.join(this.sb.dir, name), 'utf8').split('\n').slice(1);
-    const times = { 1: [], 2: [] };
+    const times = { 1: [], 2: [], 3: [] };
     for (const line of lines) {
       const [at, ms, n] = line.split(';').map(Number);
       const sent = this.began + at - ms;
       if (sent >= from && sent < to) times[n]?.push(ms);
     }
     for (const t of Object.values(times)) t.sort((a, b) => a - b);
-    return { ringing: times[1], answered: times[2] };
+    return { trying: times[3], ringing: times[1], answered: times[2] };
   }
 
   async stop(ms = 30000) { return this.caller.stop(ms); }

@@ -9,9 +9,14 @@
 //     const leg = await callee.leg(call.id);         the INVITE of that Call-ID, as soon as it is there
 //     leg.answer(180); leg.answer(200); await leg.request('ACK'); leg.answer(200, await leg.request('BYE')); leg.bye();
 //
+// Over TLS: Ua.open({ …, tls: { ca, cert, key } }) (files). Its own requests go over one connection to the proxy, replies over the
+// connection that the request came by; it listens for the proxy's on ip:port too.
+//
 // ua.messages is what tests/lib/ladder.mjs prints.
 import crypto from 'node:crypto';
 import dgram from 'node:dgram';
+import fs from 'node:fs';
+import tls from 'node:tls';
 import { EventEmitter } from 'node:events';
 import { within } from '../lib/proc.mjs';
 
@@ -39,16 +44,59 @@ export class Ua extends EventEmitter {
     const ua = new Ua();
     ua.setMaxListeners(0);
     Object.assign(ua, { ip: o.ip, proxy: o.proxy, name: o.name, messages: [], inbox: [] });
-    ua.socket = dgram.createSocket('udp4').unref();
-    ua.socket.on('error', () => {}).on('message', (m) => {
-      const msg = parse(m.toString('latin1'));
-      ua.note('received', msg);
-      ua.inbox.push(msg);
-      ua.emit('message');
-    });
-    await new Promise((r) => ua.socket.bind(o.port ?? 0, o.ip, r));
-    ua.port = ua.socket.address().port;
+    ua.transport = o.tls ? 'TLS' : 'UDP';
+    if (o.tls) await ua.listenTls(o);
+    else await ua.listenUdp(o);
     return ua;
+  }
+
+  async listenUdp(o) {
+    this.socket = dgram.createSocket('udp4').unref();
+    this.socket.on('error', () => {}).on('message', (m) => this.got(m.toString('latin1')));
+    await new Promise((r) => this.socket.bind(o.port ?? 0, o.ip, r));
+    this.port = this.socket.address().port;
+  }
+
+  async listenTls(o) {
+    this.tls = { ca: fs.readFileSync(o.tls.ca), cert: fs.readFileSync(o.tls.cert), key: fs.readFileSync(o.tls.key) };
+    this.connections = new Set();
+    this.server = tls.createServer(this.tls, (c) => this.read(c)).unref();
+    await new Promise((r) => this.server.listen(o.port ?? 0, o.ip, r));
+    this.port = this.server.address().port;
+  }
+
+  /** A stream: a message ends where its Content-Length says. */
+  read(connection) {
+    let data = '';
+    this.connections.add(connection);
+    connection.unref();
+    connection.on('error', () => {}).on('close', () => this.connections.delete(connection)).on('data', (d) => {
+      data += d.toString('latin1');
+      for (;;) {
+        data = data.replace(/^(\r\n)+/, '');
+        const head = data.indexOf('\r\n\r\n');
+        const end = head + 4 + Number(/^(?:content-length|l)[ \t]*:[ \t]*(\d+)/im.exec(data)?.[1] ?? 0);
+        if (head < 0 || data.length < end) return;
+        this.got(data.slice(0, end), connection);
+        data = data.slice(end);
+      }
+    });
+  }
+
+  got(text, connection) {
+    const msg = Object.assign(parse(text), { connection });
+    this.note('received', msg);
+    this.inbox.push(msg);
+    this.emit('message');
+  }
+
+  /** The connection to the proxy; it is opened when it is needed first. */
+  toProxy() {
+    if (!this.connections.has(this.own)) {
+      this.own = tls.connect({ ...this.tls, host: '127.0.0.1', port: this.proxy, localAddress: this.ip });
+      this.read(this.own);
+    }
+    return this.own;
   }
 
   note(direction, msg) {
@@ -56,11 +104,15 @@ export class Ua extends EventEmitter {
     this.messages.push({ who: this.name, at: performance.timeOrigin + performance.now(), direction, kind: msg.kind, line: msg.line, callId: msg.callId, text: msg.text, again });
   }
 
-  send(text, port = this.proxy, host = '127.0.0.1') {
+  send(text, port = this.proxy, host = '127.0.0.1', connection = undefined) {
     this.note('sent', parse(text));
-    this.socket.send(Buffer.from(text, 'latin1'), port, host);
+    if (this.tls) (connection ?? this.toProxy()).write(Buffer.from(text, 'latin1'));
+    else this.socket.send(Buffer.from(text, 'latin1'), port, host);
     return text;
   }
+
+  /** Its own address as Contact has it. */
+  contact(user) { return `sip:${user}@${this.ip}:${this.port}${this.tls ? ';transport=tls' : ''}`; }
 
   /** Takes the first message that fits out of the inbox, waiting for it if it is not there yet. */
   take(fits, what, ms = 5000) {
@@ -83,9 +135,16 @@ export class Ua extends EventEmitter {
 
   call(service) { return new Call(this, service); }
 
-  async leg(callId, ms) { return new Leg(this, await this.take((m) => m.callId === callId && m.kind === 'INVITE' && !m.toTag, `the INVITE of ${callId}`, ms)); }
+  /** @param callId undefined: whichever it has */
+  async leg(callId, ms) {
+    return new Leg(this, await this.take((m) => (!callId || m.callId === callId) && m.kind === 'INVITE' && !m.toTag, `the INVITE of ${callId ?? 'any call'}`, ms));
+  }
 
-  close() { this.socket.close(); }
+  close() {
+    this.socket?.close();
+    this.server?.close();
+    for (const c of this.connections ?? []) c.destroy();
+  }
 }
 
 /** One side of a dialog. */
@@ -96,9 +155,9 @@ class Side {
   make(method, o = {}) {
     const branch = o.branch ?? `z9hG4bK${token()}`;
     const body = o.sdp ? SDP(this.ua.ip) : '';
-    return [`${method} ${o.uri ?? this.target} SIP/2.0`, `Via: SIP/2.0/UDP ${this.ua.ip}:${this.ua.port};rport;branch=${branch}`, ...(o.routes ?? this.routes).map((r) => `Route: ${r}`),
+    return [`${method} ${o.uri ?? this.target} SIP/2.0`, `Via: SIP/2.0/${this.ua.transport} ${this.ua.ip}:${this.ua.port};rport;branch=${branch}`, ...(o.routes ?? this.routes).map((r) => `Route: ${r}`),
       'Max-Forwards: 70', `From: ${this.local}`, `To: ${o.to ?? this.remote}`, `Call-ID: ${this.id}`, `CSeq: ${o.cseq ?? ++this.cseq} ${method}`,
-      `Contact: <sip:${this.user}@${this.ua.ip}:${this.ua.port}>`, ...(body ? ['Content-Type: application/sdp'] : []), `Content-Length: ${body.length}`, '', body].join('\r\n');
+      `Contact: <${this.ua.contact(this.user)}>`, ...(body ? ['Content-Type: application/sdp'] : []), `Content-Length: ${body.length}`, '', body].join('\r\n');
   }
 
   request(method, ms) {
@@ -115,9 +174,9 @@ class Side {
     const body = o.sdp ? SDP(this.ua.ip) : '';
     const to = req.toTag || code === 100 ? req.one('to') : `${req.one('to')};tag=${this.tag}`;
     const text = [`SIP/2.0 ${code} ${reason}`, ...req.all('via').map((v) => `Via: ${v}`), ...req.all('record-route').map((r) => `Record-Route: ${r}`), `From: ${req.one('from')}`, `To: ${to}`,
-      `Call-ID: ${this.id}`, `CSeq: ${req.one('cseq')}`, ...(code < 300 ? [`Contact: <sip:${this.user}@${this.ua.ip}:${this.ua.port}>`] : []), ...(body ? ['Content-Type: application/sdp'] : []),
+      `Call-ID: ${this.id}`, `CSeq: ${req.one('cseq')}`, ...(code < 300 ? [`Contact: <${this.ua.contact(this.user)}>`] : []), ...(body ? ['Content-Type: application/sdp'] : []),
       `Content-Length: ${body.length}`, '', body].join('\r\n');
-    return this.ua.send(text, o.port, o.host);
+    return this.ua.send(text, o.port, o.host, req.connection);
   }
 }
 

@@ -5,7 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -16,7 +19,7 @@
 struct said
 {
 	int count;
-	char text[8][SB_ENDPOINT_ERR_LEN];
+	char text[16][SB_ENDPOINT_ERR_LEN];
 };
 
 static void note(const char *sentence, void *arg)
@@ -24,13 +27,13 @@ static void note(const char *sentence, void *arg)
 	struct said *s = arg;
 
 	assert_true(strlen(sentence) < SB_ENDPOINT_ERR_LEN);
-	if(s->count < 8)
+	if(s->count < 16)
 		strcpy(s->text[s->count], sentence);
 	s->count++;
 }
 
-static const struct sb_endpoint_row good = {
-		{"crm", "https://crm.example.com:8443/hook?x=1", SECRET, "call.*,custom.*", "1", "5000", "8", "the CRM"}};
+static const struct sb_endpoint_row good = {{"crm", "https://crm.example.com:8443/hook?x=1", SECRET, "call.*,custom.*",
+		"1", "5000", "8", "the CRM", "carrier-*", "+4420*", "10.0.0.0/8", "50", "", "", ""}};
 
 static void a_good_row_becomes_an_endpoint(void **state)
 {
@@ -46,13 +49,20 @@ static void a_good_row_becomes_an_endpoint(void **state)
 	assert_true(e.enabled);
 	assert_int_equal(5000, e.timeout_ms);
 	assert_int_equal(8, e.concurrency);
+	assert_int_equal(50, e.rate);
+	assert_int_equal(1, e.guard.count);
+	assert_true(sb_filter_match(&e.trunks, "carrier-1", 9));
+	assert_false(sb_filter_match(&e.trunks, "", 0));
+	assert_true(sb_filter_match(&e.dids, "+442079460000", 13));
+	assert_false(sb_filter_match(&e.dids, "+15550100", 9));
+	assert_string_equal("", e.ca_file);
 	assert_true(sb_filter_match(&e.filter, "call.ended", 10));
 	assert_false(sb_filter_match(&e.filter, "queue.left", 10));
 }
 
 static void each_bad_value_is_named_with_its_column_and_what_was_found(void **state)
 {
-	char long_text[1500];
+	char long_text[1500], long_path[300];
 	const struct
 	{
 		enum sb_endpoint_col col;
@@ -73,11 +83,24 @@ static void each_bad_value_is_named_with_its_column_and_what_was_found(void **st
 			{SB_EP_timeout_ms, "300001", "300001"}, {SB_EP_timeout_ms, "2147483648", "2147483648"},
 			{SB_EP_timeout_ms, "1e3", "1e3"}, {SB_EP_concurrency, "0", "\"0\""}, {SB_EP_concurrency, "257", "257"},
 			{SB_EP_concurrency, "-1", "-1"}, {SB_EP_description, long_text, "aaaa"},
-			{SB_EP_description, "line\nbreak", "line?break"}};
+			{SB_EP_description, "line\nbreak", "line?break"}, {SB_EP_trunks, NULL, "NULL"}, {SB_EP_trunks, "", "\"\""},
+			{SB_EP_trunks, "a b", "a b"}, {SB_EP_trunks, "a'--", "a'--"}, {SB_EP_dids, NULL, "NULL"},
+			{SB_EP_dids, "+44,", "+44,"}, {SB_EP_dids, "+44?", "+44?"}, {SB_EP_allow_addresses, NULL, "NULL"},
+			{SB_EP_allow_addresses, "localhost", "localhost"}, {SB_EP_allow_addresses, "10.1.2.3/8", "10.0.0.0/8, or"},
+			{SB_EP_rate_limit, NULL, "NULL"}, {SB_EP_rate_limit, "-1", "-1"}, {SB_EP_rate_limit, "100001", "100001"},
+			{SB_EP_rate_limit, "1.5", "1.5"}, {SB_EP_ca_file, NULL, "NULL"}, {SB_EP_ca_file, "ca.pem", "ca.pem"},
+			{SB_EP_ca_file, "/nowhere/ca.pem", "No such file"}, {SB_EP_ca_file, "/dev/null", "no regular file"},
+			{SB_EP_ca_file, "/etc/passwd", "no PEM CERTIFICATE"}, {SB_EP_ca_file, long_path, "/aaa"},
+			{SB_EP_ca_file, "/a\nb", "/a?b"}, {SB_EP_cert_file, NULL, "NULL"},
+			{SB_EP_cert_file, "/nowhere/cert.pem", "No such file"}, {SB_EP_key_file, NULL, "NULL"},
+			{SB_EP_key_file, "key", "key"}, {SB_EP_key_file, "/etc/passwd", "no PEM PRIVATE KEY"}};
 
 	(void)state;
 	memset(long_text, 'a', sizeof(long_text) - 1);
 	memcpy(long_text, "http://", 7);
+	memset(long_path, 'a', sizeof(long_path) - 1);
+	long_path[0] = '/';
+	long_path[sizeof(long_path) - 1] = '\0';
 	long_text[sizeof(long_text) - 1] = '\0';
 	for(size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct sb_endpoint_row row = good;
@@ -98,13 +121,14 @@ static void each_bad_value_is_named_with_its_column_and_what_was_found(void **st
 
 static void all_bad_columns_are_told_at_once_and_a_secret_never_is(void **state)
 {
-	const struct sb_endpoint_row row = {{"a/b", "x", "whsec_tell-nobody", "?", "yes", "soon", "many", NULL}};
+	const struct sb_endpoint_row row = {
+			{"a/b", "x", "whsec_tell-nobody", "?", "yes", "soon", "many", NULL, "?", "?", "?", "?", "?", "?", "?"}};
 	struct sb_endpoint e;
 	struct said s = {0};
 
 	(void)state;
 	assert_int_equal(-EINVAL, sb_endpoint_from_row(&e, "t", &row, note, &s));
-	assert_int_equal(7, s.count);
+	assert_int_equal(14, s.count);
 	for(int i = 0; i < s.count; i++)
 		assert_null(strstr(s.text[i], "tell-nobody"));
 }
@@ -149,6 +173,91 @@ static void globs_match_as_they_read(void **state)
 	}
 }
 
+static void trunks_and_dids_have_characters_of_their_own(void **state)
+{
+	static const struct
+	{
+		const char *globs, *text;
+		bool match;
+	} cases[] = {{"*", "", true}, {"*", "x", true}, {"**", "", true}, {"+44*", "", false}, {"+44*", "+4420", true},
+			{"+44*", "44", false}, {"Carrier-A,sip:b@c.d:5060", "sip:b@c.d:5060", true},
+			{"Carrier-A,sip:b@c.d:5060", "carrier-a", false}, {"a_b.c", "a_b.c", true}};
+	struct sb_filter f;
+	char why[128];
+
+	(void)state;
+	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(0, sb_filter_parse_names(&f, "trunks", cases[i].globs, why, sizeof(why)));
+		if(sb_filter_match(&f, cases[i].text, strlen(cases[i].text)) != cases[i].match)
+			fail_msg("%s and %s", cases[i].globs, cases[i].text);
+	}
+	assert_int_equal(-EINVAL, sb_filter_parse_names(&f, "trunks", "a/b", why, sizeof(why)));
+	assert_non_null(strstr(why, "\"/b\" is not"));
+	assert_int_equal(-EINVAL, sb_filter_parse(&f, "+44", why, sizeof(why)));
+}
+
+static void file(const char *path, const char *text, mode_t mode)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(0, chmod(path, mode));
+}
+
+static void expect(const struct sb_endpoint_row *row, enum sb_endpoint_col col, const char *found)
+{
+	struct sb_endpoint e;
+	struct said s = {0};
+	char column[64];
+
+	snprintf(column, sizeof(column), "column %s:", sb_endpoint_col_name(col));
+	sb_endpoint_from_row(&e, "t", row, note, &s);
+	if(found == NULL && s.count == 0)
+		return;
+	if(s.count != 1 || found == NULL || strstr(s.text[0], column) == NULL || strstr(s.text[0], found) == NULL)
+		fail_msg("%d: %s", s.count, s.text[0]);
+}
+
+static void a_private_key_is_found_and_must_be_closed_to_others(void **state)
+{
+	static const char cert_text[] = "Bag\n-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
+					  key_text[] = "-----BEGIN RSA PRIVATE KEY-----\nx\n-----END RSA PRIVATE KEY-----\n";
+	char dir[] = "/tmp/sb-endpoint-XXXXXX", cert[64], key[64], both[64], both_text[256];
+	struct sb_endpoint_row row = good;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(cert, sizeof(cert), "%s/cert", dir);
+	snprintf(key, sizeof(key), "%s/key", dir);
+	snprintf(both, sizeof(both), "%s/both", dir);
+	snprintf(both_text, sizeof(both_text), "%s%s", cert_text, key_text);
+	file(cert, cert_text, 0644);
+	file(key, key_text, 0600);
+	file(both, both_text, 0640);
+	row.col[SB_EP_ca_file] = cert;
+	row.col[SB_EP_cert_file] = cert;
+	row.col[SB_EP_key_file] = key;
+	expect(&row, SB_EP_key_file, NULL);
+	chmod(key, 0604);
+	expect(&row, SB_EP_key_file, "mode 604");
+	chmod(key, 0600);
+	row.col[SB_EP_key_file] = "";
+	expect(&row, SB_EP_cert_file, "no PEM PRIVATE KEY");
+	row.col[SB_EP_cert_file] = both;
+	expect(&row, SB_EP_cert_file, NULL);
+	chmod(both, 0644);
+	expect(&row, SB_EP_cert_file, "mode 644");
+	row.col[SB_EP_cert_file] = "";
+	row.col[SB_EP_key_file] = key;
+	expect(&row, SB_EP_key_file, "cert_file with the certificate of this key");
+	unlink(cert);
+	unlink(key);
+	unlink(both);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +266,8 @@ int main(void)
 			cmocka_unit_test(all_bad_columns_are_told_at_once_and_a_secret_never_is),
 			cmocka_unit_test(good_urls_are_taken),
 			cmocka_unit_test(globs_match_as_they_read),
+			cmocka_unit_test(trunks_and_dids_have_characters_of_their_own),
+			cmocka_unit_test(a_private_key_is_found_and_must_be_closed_to_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

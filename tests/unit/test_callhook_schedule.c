@@ -83,6 +83,58 @@ static void probes_double_up_to_their_limit(void **state)
 	assert_int_equal(1000000, sb_probe_wait(9, 1));
 }
 
+/* Requests that go in `s` seconds when every one goes as soon as it may, the clock being looked at every step_us. */
+static unsigned sent(unsigned per_s, unsigned s, unsigned step_us)
+{
+	struct sb_rate r = {.per_s = per_s};
+	unsigned n = 0;
+
+	for(uint64_t now = 5000000; now < 5000000 + s * 1000000ull; now += step_us) {
+		while(sb_rate_at(&r) <= now && n < 100000000) {
+			sb_rate_count(&r, now);
+			n++;
+		}
+	}
+	return n;
+}
+
+static void a_rate_is_held_to_within_a_tenth(void **state)
+{
+	static const unsigned rates[] = {1, 2, 3, 7, 10, 99, 1000, 33333, 100000};
+
+	(void)state;
+	for(size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		for(unsigned step = 10; step <= 10000; step *= 10) {
+			unsigned n = sent(rates[i], 10, step);
+			if(n < rates[i] * 10 * 95 / 100 || n > rates[i] * 10 * 105 / 100 + 1)
+				fail_msg("%u a second: %u in 10 s, looked at every %u us", rates[i], n, step);
+		}
+	}
+}
+
+static void a_lull_saves_up_no_more_than_a_tenth_of_a_second(void **state)
+{
+	struct sb_rate r = {.per_s = 100};
+	unsigned n = 0;
+
+	(void)state;
+	sb_rate_count(&r, 1000000);
+	for(; sb_rate_at(&r) <= 3600000000ull; n++)
+		sb_rate_count(&r, 3600000000ull);
+	assert_int_equal(10, n);
+	assert_in_range(sb_rate_at(&r), 3600000001ull, 3600010000ull);
+}
+
+static void without_a_rate_nothing_waits(void **state)
+{
+	struct sb_rate r = {0};
+
+	(void)state;
+	for(int i = 0; i < 10; i++)
+		sb_rate_count(&r, 1);
+	assert_int_equal(0, sb_rate_at(&r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -91,6 +143,9 @@ int main(void)
 			cmocka_unit_test(spaces_and_a_single_try_are_fine),
 			cmocka_unit_test(what_is_wrong_is_named),
 			cmocka_unit_test(probes_double_up_to_their_limit),
+			cmocka_unit_test(a_rate_is_held_to_within_a_tenth),
+			cmocka_unit_test(a_lull_saves_up_no_more_than_a_tenth_of_a_second),
+			cmocka_unit_test(without_a_rate_nothing_waits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

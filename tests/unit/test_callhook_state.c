@@ -133,16 +133,17 @@ static void a_call_goes_on_in_order_once_its_first_event_is_through(void **state
 	assert_int_equal(0, sb_store_again(f->s, "a", &due[0]));
 	assert_int_equal(0, sb_store_next_due(f->s, "a", &at));
 	assert_int_equal(900, at);
-	assert_int_equal(0, sb_store_unpark(f->s, "a", &due[0], false, 950));
+	assert_int_equal(0, sb_store_unpark(f->s, "a", &due[0], 950));
 	assert_int_equal(1, sb_store_due(f->s, "a", 950, due, 8));
 	assert_int_equal(120, due[0].seq);
-	assert_int_equal(0, sb_store_unpark(f->s, "a", &due[0], true, 960));
+	assert_int_equal(0, sb_store_bury(f->s, "a", &due[0], NULL, 0, 960));
+	assert_int_equal(0, sb_store_unpark(f->s, "a", &due[0], 960));
 	assert_int_equal(1, sb_store_due(f->s, "a", 960, due, 8));
 	assert_int_equal(130, due[0].seq);
-	assert_int_equal(0, sb_store_oldest(f->s, "a", &oldest));
+	assert_int_equal(0, sb_store_oldest(f->s, "a", &oldest, &at));
 	assert_int_equal((3ull << 32) + 1, oldest);
-	assert_int_equal(0, sb_store_unpark(f->s, "a", &due[0], false, 970));
-	assert_int_equal(0, sb_store_oldest(f->s, "a", &oldest));
+	assert_int_equal(0, sb_store_unpark(f->s, "a", &due[0], 970));
+	assert_int_equal(0, sb_store_oldest(f->s, "a", &oldest, &at));
 	assert_int_equal(0, oldest);
 	assert_int_equal(0, sb_store_next_due(f->s, "a", &at));
 	assert_int_equal(0, at);
@@ -182,11 +183,172 @@ static void the_dead_are_trimmed_to_the_newest(void **state)
 
 	for(unsigned i = 0; i < 20; i++) {
 		struct sb_pending p = row(i, i, 0);
-		assert_int_equal(0, sb_store_bury(f->s, "a", &p, i));
+		assert_int_equal(0, sb_store_bury(f->s, "a", &p, NULL, 0, i));
 	}
 	assert_int_equal(0, sb_store_trim_dead(f->s, 5));
 	assert_int_equal(0, sb_store_counts(f->s, &pending, &dead));
 	assert_int_equal(5, dead);
+}
+
+static void trimming_counts_rows_and_not_their_numbers(void **state)
+{
+	struct files *f = *state;
+	struct sb_replay r = {.what = SB_REPLAY_CALL, .first_segment = 1};
+	uint64_t events, lost, pending, dead;
+	struct sb_pending p;
+
+	for(unsigned i = 0; i < 20; i++) {
+		p = row(i < 10 || i == 19 ? i : 77, i, 0);
+		assert_int_equal(0, sb_store_bury(f->s, "a", &p, NULL, 0, i));
+	}
+	p = row(77, 0, 0);
+	memcpy(r.call, p.call, 16);
+	assert_int_equal(0, sb_store_replay_begin(f->s, "a", &r, &events, &lost));
+	assert_int_equal(9, sb_store_replay(f->s, "a", &r, 1, 100, count_calls, &(uint32_t){0}));
+	assert_int_equal(0, sb_store_trim_dead(f->s, 11));
+	assert_int_equal(0, sb_store_counts(f->s, &pending, &dead));
+	assert_int_equal(11, dead);
+	assert_int_equal(0, sb_store_trim_dead(f->s, 5));
+	assert_int_equal(0, sb_store_counts(f->s, &pending, &dead));
+	assert_int_equal(5, dead);
+}
+
+static void dead_letters_come_back_with_their_text_in_the_order_of_their_call(void **state)
+{
+	struct files *f = *state;
+	struct sb_replay r = {.what = SB_REPLAY_ALL, .first_segment = UINT32_MAX + 100ull};
+	struct sb_pending due[8], p;
+	uint64_t events = 9, lost = 9, oldest;
+	uint32_t calls = 0;
+	char *body;
+	size_t len;
+
+	for(unsigned i = 0; i < 3; i++) {
+		char text[16];
+		snprintf(text, sizeof(text), "text %u", i);
+		p = row(1, 10 * (i + 1), 0);
+		p.tries = 10;
+		p.type = SB_CALL_ENDED;
+		p.at = 99;
+		p.sequence = 4;
+		assert_int_equal(0, sb_store_bury(f->s, "a", &p, text, 6, 5));
+	}
+	p = row(2, 50, 0);
+	assert_int_equal(0, sb_store_bury(f->s, "a", &p, NULL, 0, 5)); /* nothing kept, and the journal begins later */
+	assert_int_equal(0, sb_store_bury(f->s, "b", &p, NULL, 0, 5));
+	p = row(1, 40, 7000);
+	assert_int_equal(0, sb_store_park(f->s, "a", &p)); /* later of the same call, waits by its schedule */
+	r.first_segment = p.pos.segment + 1;
+
+	assert_int_equal(0, sb_store_replay_begin(f->s, "a", &r, &events, &lost));
+	assert_int_equal(3, events);
+	assert_int_equal(1, lost);
+	assert_int_equal(2, sb_store_replay(f->s, "a", &r, 600, 2, count_calls, &calls));
+	assert_int_equal(1, sb_store_replay(f->s, "a", &r, 600, 2, count_calls, &calls));
+	assert_int_equal(0, sb_store_replay(f->s, "a", &r, 600, 2, count_calls, &calls));
+	assert_int_equal(3, calls);
+	for(unsigned i = 0; i < 4; i++) {
+		assert_int_equal(1, sb_store_due(f->s, "a", 600, due, 8));
+		assert_int_equal(10 * (i + 1), due[0].pos.offset);
+		assert_int_equal(i < 3, due[0].kept);
+		assert_int_equal(0, sb_store_oldest(f->s, "a", &oldest, &(uint64_t){0}));
+		assert_int_equal((3ull << 32) + 1, oldest); /* the one without a text needs the journal */
+		if(i < 3) {
+			assert_int_equal(0, due[0].tries);
+			assert_int_equal(0, sb_store_body(f->s, "a", &due[0], &body, &len));
+			assert_int_equal(6, len);
+			assert_int_equal('0' + (int)i, body[5]);
+			assert_int_equal(SB_CALL_ENDED, due[0].type);
+			assert_int_equal(99, due[0].at);
+			assert_int_equal(4, due[0].sequence);
+			free(body);
+		} else {
+			assert_int_equal(-ENOENT, sb_store_body(f->s, "a", &due[0], &body, &len));
+		}
+		assert_int_equal(0, sb_store_unpark(f->s, "a", &due[0], 600));
+	}
+	assert_int_equal(0, sb_store_due(f->s, "a", 100000, due, 8));
+}
+
+static void one_event_or_one_call_alone_can_be_replayed(void **state)
+{
+	struct files *f = *state;
+	struct sb_replay r = {.what = SB_REPLAY_EVENT, .epoch = 3, .seq = 120, .first_segment = 1};
+	uint64_t events, lost, pending, dead;
+	uint32_t calls = 0;
+
+	for(unsigned i = 0; i < 6; i++) {
+		struct sb_pending p = row(i / 2, 10 * i, 0);
+		assert_int_equal(0, sb_store_bury(f->s, "a", &p, NULL, 0, 5));
+	}
+	assert_int_equal(0, sb_store_replay_begin(f->s, "a", &r, &events, &lost));
+	assert_int_equal(1, events);
+	assert_int_equal(1, sb_store_replay(f->s, "a", &r, 1, 10, count_calls, &calls));
+	r = (struct sb_replay){.what = SB_REPLAY_CALL, .first_segment = 1};
+	assert_int_equal(0, sb_store_replay_begin(f->s, "a", &r, &events, &lost));
+	assert_int_equal(2, events);
+	assert_int_equal(2, sb_store_replay(f->s, "a", &r, 1, 10, count_calls, &calls));
+	assert_int_equal(0, sb_store_counts(f->s, &pending, &dead));
+	assert_int_equal(3, pending);
+	assert_int_equal(3, dead);
+	r = (struct sb_replay){.what = SB_REPLAY_ALL, .first_segment = 1};
+	assert_int_equal(0, sb_store_replay_begin(f->s, "nobody", &r, &events, &lost));
+	assert_int_equal(0, events + lost);
+}
+
+/* What version 1 wrote, as it wrote it. */
+static const char version_1[] =
+		"CREATE TABLE cursor (endpoint TEXT PRIMARY KEY, segment INT NOT NULL, offset INT NOT NULL, "
+		"url TEXT NOT NULL, disabled_at INT NOT NULL, disabled_why TEXT NOT NULL);"
+		"CREATE TABLE pending (endpoint TEXT NOT NULL, call_id BLOB NOT NULL, epoch INT NOT NULL, seq INT NOT NULL, "
+		"segment INT NOT NULL, offset INT NOT NULL, tries INT NOT NULL, next_at INT NOT NULL, error TEXT NOT NULL, "
+		"PRIMARY KEY (endpoint, call_id, segment, offset)) WITHOUT ROWID;"
+		"CREATE INDEX pending_due ON pending (endpoint, next_at);"
+		"CREATE INDEX pending_segment ON pending (endpoint, segment);"
+		"CREATE TABLE dead (endpoint TEXT NOT NULL, call_id BLOB NOT NULL, epoch INT NOT NULL, seq INT NOT NULL, "
+		"segment INT NOT NULL, offset INT NOT NULL, tries INT NOT NULL, next_at INT NOT NULL, error TEXT NOT NULL, "
+		"given_up_at INT NOT NULL);"
+		"CREATE INDEX dead_call ON dead (call_id);"
+		"INSERT INTO cursor VALUES ('a', 7, 8, 'http://h/', 0, '');"
+		"INSERT INTO pending VALUES ('a', x'00112233445566778899aabbccddeeff', 1, 2, 7, 9, 3, 50, 'HTTP 500');"
+		"INSERT INTO dead VALUES ('a', x'00112233445566778899aabbccddeeff', 1, 1, 7, 4, 10, 0, 'HTTP 400', 40);"
+		"PRAGMA user_version=1";
+
+static bool note_dead(const struct sb_store_row *row, void *arg)
+{
+	*(struct sb_store_row *)arg = *row;
+	return true;
+}
+
+static void a_file_of_version_1_is_brought_to_this_version_with_all_it_holds(void **state)
+{
+	struct files *f = *state;
+	struct sb_store_row dead_row = {0};
+	struct sb_pending due[2];
+	struct sb_cursor c;
+	uint64_t pending, dead;
+	sqlite3 *db;
+
+	sb_store_close(f->s);
+	f->s = NULL;
+	remove(f->path);
+	assert_int_equal(SQLITE_OK, sqlite3_open(f->path, &db));
+	assert_int_equal(SQLITE_OK, sqlite3_exec(db, version_1, NULL, NULL, NULL));
+	sqlite3_close(db);
+	for(int i = 0; i < 2; i++) {
+		again(f);
+		assert_int_equal(0, sb_store_cursor(f->s, "a", &c));
+		assert_int_equal(8, c.pos.offset);
+		assert_int_equal(0, sb_store_counts(f->s, &pending, &dead));
+		assert_int_equal(1, pending);
+		assert_int_equal(1, dead);
+		assert_int_equal(1, sb_store_due(f->s, "a", 50, due, 2));
+		assert_false(due[0].kept);
+	}
+	assert_int_equal(0, sb_store_list(f->path, true, "a", note_dead, &dead_row, 9, f->err, sizeof(f->err)));
+	assert_string_equal("HTTP 400", dead_row.p.error);
+	assert_int_equal(40, dead_row.given_up_at);
+	assert_false(dead_row.p.kept);
 }
 
 static void an_endpoint_that_is_forgotten_leaves_nothing(void **state)
@@ -352,6 +514,10 @@ int main(void)
 			WITH_FILES(a_row_parked_twice_is_one_row),
 			WITH_FILES(hastening_leaves_alone_what_was_refused_more_often),
 			WITH_FILES(the_dead_are_trimmed_to_the_newest),
+			WITH_FILES(trimming_counts_rows_and_not_their_numbers),
+			WITH_FILES(dead_letters_come_back_with_their_text_in_the_order_of_their_call),
+			WITH_FILES(one_event_or_one_call_alone_can_be_replayed),
+			WITH_FILES(a_file_of_version_1_is_brought_to_this_version_with_all_it_holds),
 			WITH_FILES(an_endpoint_that_is_forgotten_leaves_nothing),
 			WITH_FILES(a_file_of_another_version_or_kind_is_refused_with_what_to_do),
 			WITH_FILES(deliveries_are_read_back_as_records_of_the_log),

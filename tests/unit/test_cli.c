@@ -5,19 +5,9 @@
 #define MAKE_JOURNAL_NO_MAIN
 #define main signalbox_main
 #include "../lib/make_journal.c"
-#include "../../modules/cli/cmd_journal.c"
-#include "../../modules/cli/cmd_why.c"
-#include "../../modules/cli/diagnose.c"
-#include "../../modules/cli/filter.c"
-#include "../../modules/cli/find.c"
-#include "../../modules/cli/hooks.c"
-#include "../../modules/cli/ids.c"
-#include "../../modules/cli/ladder.c"
 #include "../../modules/cli/main.c"
-#include "../../modules/cli/story.c"
-#include "../../modules/cli/text.c"
-#include "../../modules/cli/meanings.c"
 #undef main
+#include "../../modules/cli/text.h"
 
 #include <ftw.h>
 #include <setjmp.h>

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "deliver_parts.h"
@@ -21,7 +20,7 @@ uint64_t hook_wall_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static uint64_t mono_us(void)
+uint64_t hook_mono_us(void)
 {
 	struct timespec t;
 
@@ -67,177 +66,11 @@ static void state_path(const struct sb_deliver_cfg *cfg, char *out, size_t room)
 	snprintf(out, room, "%s/state.sqlite", cfg->state_dir);
 }
 
-static void endpoint_clear(struct hook_endpoint *ep)
-{
-	struct sb_entry *e;
-
-	while((e = ep->queue.oldest) != NULL)
-		hook_release(ep, e);
-	for(uint32_t i = 0;
-			ep->queue.entries != NULL && ep->queue.retries > 0 && i < ep->queue.window + ep->queue.retry_room; i++) {
-		e = &ep->queue.entries[i];
-		if(e->event != NULL && e->retry)
-			hook_release(ep, e);
-	}
-	sb_queue_free(&ep->queue);
-	sb_callset_free(&ep->parked);
-	sb_reader_close(ep->reader);
-	ep->reader = NULL;
-}
-
-static int add_parked(const uint8_t call[16], uint32_t n, void *arg)
-{
-	return sb_callset_add(&((struct hook_endpoint *)arg)->parked, call, n);
-}
-
-/* Everything in memory as the state file says. Nothing of the endpoint may be in flight. */
-static int endpoint_load(struct hook_endpoint *ep)
-{
-	struct sb_deliver *d = ep->d;
-	int err;
-
-	endpoint_clear(ep);
-	err = sb_store_cursor(d->state, ep->cfg->id, &ep->kept);
-	if(err == 0)
-		err = sb_store_calls(d->state, ep->cfg->id, add_parked, ep);
-	if(err == 0)
-		err = sb_store_next_due(d->state, ep->cfg->id, &ep->due_at);
-	if(err == 0)
-		err = sb_queue_init(&ep->queue, d->cfg.window, SB_RETRY_ROOM, ep->kept.pos);
-	ep->state = !ep->cfg->enabled ? SB_ENDPOINT_OFF : ep->kept.disabled_at > 0 ? SB_ENDPOINT_DISABLED : SB_ENDPOINT_UP;
-	ep->seen = UINT64_MAX;
-	ep->bytes = 0;
-	ep->refused = ep->probes = 0;
-	ep->probe_at = ep->due_look_at = ep->reader_at = 0;
-	return err;
-}
-
-static int endpoint_open(struct sb_deliver *d, struct hook_endpoint *ep, unsigned i)
-{
-	const struct sb_endpoint *cfg = &d->cfg.endpoints[i];
-	struct sb_http_peer_cfg peer = {.url = cfg->url,
-			.connect_timeout_ms = d->cfg.connect_timeout_ms,
-			.timeout_ms = cfg->timeout_ms > 0 ? cfg->timeout_ms : d->cfg.timeout_ms,
-			.concurrency = cfg->concurrency};
-	int err;
-
-	ep->d = d;
-	ep->cfg = cfg;
-	ep->status = &d->cfg.status->endpoint[i];
-	snprintf(ep->status->id, sizeof(ep->status->id), "%s", cfg->id);
-	err = sb_signer_new(&ep->signer, cfg->secret, cfg->secret_len);
-	if(err != 0)
-		return err;
-	peer.signer = ep->signer;
-	err = sb_http_peer_new(&ep->peer, d->http, &peer);
-	return err != 0 ? err : endpoint_load(ep);
-}
-
-struct prepare
-{
-	const struct sb_deliver_cfg *cfg;
-	char gone[64][SB_ENDPOINT_ID_LEN];
-	unsigned count;
-};
-
-static void note_gone(const char *endpoint, void *arg)
-{
-	struct prepare *p = arg;
-
-	for(unsigned i = 0; i < p->cfg->count; i++) {
-		if(strcmp(p->cfg->endpoints[i].id, endpoint) == 0)
-			return;
-	}
-	if(p->count < 64)
-		snprintf(p->gone[p->count++], SB_ENDPOINT_ID_LEN, "%s", endpoint);
-}
-
-static int forget_gone(const struct sb_deliver_cfg *cfg, struct sb_store *s)
-{
-	struct prepare *p = calloc(1, sizeof(*p));
-	char text[256];
-	uint64_t n = 0;
-	int err;
-
-	if(p == NULL)
-		return -ENOMEM;
-	p->cfg = cfg;
-	err = sb_store_endpoints(s, note_gone, p);
-	for(unsigned i = 0; i < p->count && err == 0; i++) {
-		err = sb_store_forget(s, p->gone[i], &n);
-		snprintf(text, sizeof(text),
-				"endpoint %s is no longer in the table: its cursor and %llu waiting events are forgotten", p->gone[i],
-				(unsigned long long)n);
-		cfg->say(SB_DELIVER_NOTICE, text);
-	}
-	free(p);
-	return err;
-}
-
-static int prepare_endpoint(const struct sb_deliver_cfg *cfg, struct sb_store *s, const struct sb_endpoint *e)
-{
-	struct sb_cursor c = {.pos = {((uint64_t)cfg->log->epoch << 32) + 1, 0}};
-	int err = sb_store_cursor(s, e->id, &c);
-
-	if(err != 0 && err != -ENOENT)
-		return err;
-	if(err == 0 && strcmp(c.url, e->url) == 0 && (c.disabled_at == 0 || e->enabled))
-		return 0;
-	c.disabled_at = 0;
-	c.disabled_why[0] = '\0';
-	snprintf(c.url, sizeof(c.url), "%s", e->url);
-	return sb_store_set_cursor(s, e->id, &c);
-}
-
-int sb_deliver_prepare(const struct sb_deliver_cfg *cfg, char *err, size_t err_len)
-{
-	char path[SB_LOG_PATH + 32];
-	struct sb_store *s = NULL;
-	struct stat st;
-	int r;
-
-	if(stat(cfg->state_dir, &st) != 0 || !S_ISDIR(st.st_mode)) {
-		snprintf(err, err_len,
-				"state_dir %s is not a directory (%s): make it, for the user Kamailio runs as: install -d -m 0750 -o "
-				"kamailio -g kamailio %s",
-				cfg->state_dir, strerror(errno), cfg->state_dir);
-		return -ENOENT;
-	}
-	snprintf(path, sizeof(path), "%s/deliveries", cfg->state_dir);
-	if(mkdir(path, 0750) != 0 && errno != EEXIST) {
-		r = -errno;
-		snprintf(err, err_len,
-				"%s cannot be made: %s; state_dir must be writable for the user Kamailio runs as: chown -R kamailio: "
-				"%s",
-				path, strerror(-r), cfg->state_dir);
-		return r;
-	}
-	state_path(cfg, path, sizeof(path));
-	r = sb_store_open(&s, path, true, err, err_len);
-	if(r != 0)
-		return r;
-	r = forget_gone(cfg, s);
-	for(unsigned i = 0; i < cfg->count && r == 0; i++)
-		r = prepare_endpoint(cfg, s, &cfg->endpoints[i]);
-	if(r == 0)
-		r = sb_store_commit(s);
-	if(r != 0)
-		snprintf(err, err_len,
-				"%s cannot be written: %s; it must be writable, with room on its disk: chown -R kamailio: %s", path,
-				sb_store_error(s), cfg->state_dir);
-	sb_store_close(s);
-	return r;
-}
-
 static void free_all(struct sb_deliver *d)
 {
-	for(unsigned i = 0; d->eps != NULL && i < d->cfg.count; i++) {
-		if(d->eps[i].d == NULL)
-			continue;
-		endpoint_clear(&d->eps[i]);
-		sb_http_peer_free(d->eps[i].peer);
-		sb_signer_free(d->eps[i].signer);
-	}
+	hook_tests_tidy(d);
+	for(unsigned i = 0; d->eps != NULL && i < d->cfg.count; i++)
+		hook_endpoint_close(&d->eps[i]);
 	sb_http_free(d->http);
 	sb_deliveries_close(d->deliveries);
 	sb_store_close(d->state);
@@ -274,8 +107,8 @@ int sb_deliver_new(struct sb_deliver **out, const struct sb_deliver_cfg *cfg, ch
 		return r;
 	d->cfg = *cfg;
 	d->cfg.status->endpoints = cfg->count;
-	d->clock_base = (int64_t)hook_wall_us() - (int64_t)mono_us();
-	d->now = hook_wall_us();
+	d->clock_base = (int64_t)hook_wall_us() - (int64_t)hook_mono_us();
+	d->now = d->started_at = hook_wall_us();
 	if(getrandom(&d->rnd, sizeof(d->rnd), 0) != (ssize_t)sizeof(d->rnd))
 		d->rnd = d->now;
 	for(unsigned i = 0; i < cfg->count; i++)
@@ -287,7 +120,7 @@ int sb_deliver_new(struct sb_deliver **out, const struct sb_deliver_cfg *cfg, ch
 		goto out;
 	r = open_files(d, err, err_len);
 	for(unsigned i = 0; i < cfg->count && r == 0; i++) {
-		r = endpoint_open(d, &d->eps[i], i);
+		r = hook_endpoint_open(d, i);
 		if(r != 0)
 			snprintf(err, err_len, "endpoint %s cannot be set up: %s", cfg->endpoints[i].id, strerror(-r));
 	}
@@ -313,7 +146,7 @@ static void start_over(struct sb_deliver *d)
 	state_path(&d->cfg, path, sizeof(path));
 	r = sb_store_open(&d->state, path, false, err, sizeof(err));
 	for(unsigned i = 0; i < d->cfg.count && r == 0; i++)
-		r = endpoint_load(&d->eps[i]);
+		r = hook_endpoint_load(&d->eps[i]);
 	if(r == 0) {
 		d->broken_at = 0;
 		hook_say(d, SB_DELIVER_NOTICE, "%s: delivery goes on", path);
@@ -348,8 +181,6 @@ static int release_segments(struct sb_deliver *d)
 {
 	uint64_t need = UINT64_MAX, oldest;
 
-	if(d->cfg.sink < 0 || d->cfg.log->sh == NULL)
-		return 0;
 	for(unsigned i = 0; i < d->cfg.count; i++) {
 		struct hook_endpoint *ep = &d->eps[i];
 
@@ -357,14 +188,16 @@ static int release_segments(struct sb_deliver *d)
 			continue;
 		if(ep->kept.pos.segment < need)
 			need = ep->kept.pos.segment;
+		ep->parked_at = 0;
 		if(ep->parked.total == 0)
 			continue;
-		if(sb_store_oldest(d->state, ep->cfg->id, &oldest) != 0)
+		if(sb_store_oldest(d->state, ep->cfg->id, &oldest, &ep->parked_at) != 0)
 			return -EIO;
 		if(oldest > 0 && oldest < need)
 			need = oldest;
 	}
-	sb_log_sink_done(d->cfg.log->sh, d->cfg.sink, need != UINT64_MAX ? need : atomic_load(&d->cfg.log->sh->current));
+	if(d->cfg.sink >= 0 && d->cfg.log->sh != NULL)
+		sb_log_sink_done(d->cfg.log->sh, d->cfg.sink, need != UINT64_MAX ? need : atomic_load(&d->cfg.log->sh->current));
 	return 0;
 }
 
@@ -373,7 +206,7 @@ static void flush(struct sb_deliver *d, bool now)
 	if(d->broken_at != 0 || (!now && d->now < d->flushed_at + SB_FLUSH_US))
 		return;
 	d->flushed_at = d->now;
-	if(keep_cursors(d) != 0)
+	if(keep_cursors(d) != 0 || hook_keep_status(d, now) != 0)
 		goto failed;
 	if(sb_store_changed(d->state)) {
 		if(sb_store_commit(d->state) != 0)
@@ -385,42 +218,6 @@ static void flush(struct sb_deliver *d, bool now)
 		return;
 failed:
 	hook_state_failed(d);
-}
-
-static void show(struct hook_endpoint *ep)
-{
-	struct sb_endpoint_status *st = ep->status;
-	struct sb_pos c = sb_queue_cursor(&ep->queue);
-	const struct hook_event *oldest = ep->queue.oldest != NULL ? ep->queue.oldest->event : NULL;
-
-	atomic_store_explicit(&st->state, ep->state, memory_order_relaxed);
-	atomic_store_explicit(&st->waiting, ep->queue.waiting, memory_order_relaxed);
-	atomic_store_explicit(&st->flying, ep->queue.flying, memory_order_relaxed);
-	atomic_store_explicit(&st->pending, ep->parked.total, memory_order_relaxed);
-	atomic_store_explicit(&st->segment, c.segment, memory_order_relaxed);
-	atomic_store_explicit(&st->offset, c.offset, memory_order_relaxed);
-	atomic_store_explicit(&st->oldest_at, oldest != NULL ? oldest->at : 0, memory_order_relaxed);
-	atomic_store_explicit(&st->probe_at, ep->state == SB_ENDPOINT_PAUSED ? ep->probe_at : 0, memory_order_relaxed);
-}
-
-static void enable_again(struct hook_endpoint *ep)
-{
-	struct sb_deliver *d = ep->d;
-
-	if(ep->state != SB_ENDPOINT_DISABLED) {
-		atomic_store(&ep->status->enable, 0);
-		return;
-	}
-	if(ep->queue.flying > 0 || d->broken_at != 0)
-		return;
-	ep->kept.disabled_at = 0;
-	ep->kept.disabled_why[0] = '\0';
-	atomic_store(&ep->status->enable, 0);
-	if(sb_store_set_cursor(d->state, ep->cfg->id, &ep->kept) != 0 || sb_store_commit(d->state) != 0
-			|| endpoint_load(ep) != 0)
-		hook_state_failed(d);
-	else
-		hook_say(d, SB_DELIVER_NOTICE, "endpoint %s is enabled again", ep->cfg->id);
 }
 
 static int earlier(int ms, uint64_t now, uint64_t at)
@@ -445,23 +242,39 @@ static int idle_ms(struct sb_deliver *d, int ms)
 
 		if(ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED)
 			continue;
-		if(ep->more)
+		if(ep->more || (ep->replaying && ep->parked.total < d->cfg.pending_max))
 			return 0;
 		if(ep->state == SB_ENDPOINT_PAUSED && (ep->queue.waiting > 0 || ep->due_at > 0) && ep->queue.flying == 0)
 			ms = earlier(ms, d->now, ep->probe_at > ep->due_look_at ? ep->probe_at : ep->due_look_at);
 		if(ep->state == SB_ENDPOINT_UP && ep->due_at > 0)
 			ms = earlier(ms, d->now, ep->due_at > ep->due_look_at ? ep->due_at : ep->due_look_at);
+		if(ep->cfg->rate > 0 && ep->state == SB_ENDPOINT_UP && ep->queue.ready_first != NULL
+				&& ep->queue.flying < ep->cfg->concurrency)
+			ms = earlier(ms, d->now, sb_rate_at(&ep->rate));
 	}
 	return ms;
 }
 
-static bool unread(const struct sb_deliver *d)
+/* It would read a record that came now. */
+static bool reads(const struct hook_endpoint *ep)
 {
-	uint64_t records = atomic_load(&d->cfg.log->sh->records);
+	return ep->state == SB_ENDPOINT_UP && ep->reader != NULL && hook_room(ep);
+}
 
+/* Nobody has to wake a process that would read nothing. @return true: there is something unread */
+static bool listen_to(struct sb_deliver *d, struct sb_log_shared *sh)
+{
+	bool any = false;
+	uint64_t records;
+
+	for(unsigned i = 0; i < d->cfg.count && !any; i++)
+		any = reads(&d->eps[i]);
+	if(!any)
+		return false;
+	atomic_store(&sh->waiting, 1);
+	records = atomic_load(&sh->records);
 	for(unsigned i = 0; i < d->cfg.count; i++) {
-		if(d->eps[i].state == SB_ENDPOINT_UP && d->eps[i].seen != records && hook_room(&d->eps[i])
-				&& d->eps[i].reader != NULL)
+		if(reads(&d->eps[i]) && d->eps[i].seen != records)
 			return true;
 	}
 	return false;
@@ -478,25 +291,21 @@ static void rest(struct sb_deliver *d, int max_ms)
 	}
 	if(d->news && ms > LULL_MS)
 		ms = LULL_MS;
-	if(!d->news && ms > 0) {
-		atomic_store(&sh->waiting, 1);
-		if(unread(d))
-			ms = 0;
-	}
+	if(!d->news && ms > 0 && listen_to(d, sh))
+		ms = 0;
 	sb_http_wait(d->http, d->cfg.log->wake_fd, ms);
 }
 
 void sb_deliver_turn(struct sb_deliver *d, int max_ms)
 {
-	d->now = mono_us() + (uint64_t)d->clock_base;
+	d->now = hook_mono_us() + (uint64_t)d->clock_base;
 	d->news = false;
 	if(d->broken_at != 0 && d->now >= d->broken_at)
 		start_over(d);
 	for(unsigned i = 0; i < d->cfg.count; i++) {
 		struct hook_endpoint *ep = &d->eps[i];
 
-		if(atomic_load_explicit(&ep->status->enable, memory_order_relaxed) != 0)
-			enable_again(ep);
+		hook_commands(ep);
 		hook_read(ep);
 		hook_load_due(ep);
 		hook_dispatch(ep);
@@ -504,8 +313,9 @@ void sb_deliver_turn(struct sb_deliver *d, int max_ms)
 	sb_http_perform(d->http);
 	for(unsigned i = 0; i < d->cfg.count; i++) {
 		hook_dispatch(&d->eps[i]);
-		show(&d->eps[i]);
+		hook_show(&d->eps[i]);
 	}
+	hook_tests_tidy(d);
 	sb_deliveries_flush(d->deliveries);
 	atomic_store_explicit(&d->cfg.status->lost_deliveries, sb_deliveries_lost(d->deliveries), memory_order_relaxed);
 	atomic_fetch_add_explicit(&d->cfg.status->turns, 1, memory_order_relaxed);
@@ -515,37 +325,18 @@ void sb_deliver_turn(struct sb_deliver *d, int max_ms)
 
 void sb_deliver_stop(struct sb_deliver *d, int drain_ms)
 {
-	uint64_t end = mono_us() + (uint64_t)drain_ms * 1000;
+	uint64_t end = hook_mono_us() + (uint64_t)drain_ms * 1000;
 
 	d->stopping = true;
-	while(sb_http_flying(d->http) > 0 && mono_us() < end) {
-		d->now = mono_us() + (uint64_t)d->clock_base;
+	while(sb_http_flying(d->http) > 0 && hook_mono_us() < end) {
+		d->now = hook_mono_us() + (uint64_t)d->clock_base;
 		sb_http_perform(d->http);
 		if(sb_http_flying(d->http) > 0)
 			sb_http_wait(d->http, -1, 20);
 	}
 	sb_http_cancel(d->http);
+	for(unsigned i = 0; i < d->cfg.count; i++)
+		hook_show(&d->eps[i]);
 	flush(d, true);
 	free_all(d);
-}
-
-void sb_endpoint_status_error(const struct sb_endpoint_status *s, char out[200])
-{
-	for(int i = 0; i < 100; i++) {
-		uint32_t before = atomic_load(&s->text_version);
-
-		memcpy(out, s->error, 200);
-		out[199] = '\0';
-		atomic_thread_fence(memory_order_acquire);
-		if((before & 1) == 0 && atomic_load(&s->text_version) == before)
-			return;
-	}
-	out[0] = '\0';
-}
-
-const char *sb_endpoint_state_name(uint32_t state)
-{
-	static const char *const names[] = {"off", "up", "paused", "disabled"};
-
-	return state < 4 ? names[state] : "?";
 }

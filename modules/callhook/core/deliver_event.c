@@ -20,31 +20,71 @@ static uint64_t number(const struct sb_rec *rec, enum sb_col col)
 	return sb_find(rec->payload, rec->hdr.len, col, &f) ? sb_field_u64(&f) : 0;
 }
 
+/* The same event, held already. */
+static struct hook_event *known(struct sb_deliver *d, struct sb_pos pos, uint32_t epoch, uint64_t seq)
+{
+	struct hook_event *ev = *bucket_of(d, pos);
+
+	while(ev != NULL
+			&& (ev->rec.pos.segment != pos.segment || ev->rec.pos.offset != pos.offset || ev->rec.hdr.seq != seq
+					|| ev->rec.hdr.epoch != epoch))
+		ev = ev->next;
+	if(ev != NULL)
+		ev->refs++;
+	return ev;
+}
+
+static void enter(struct sb_deliver *d, struct hook_event *ev)
+{
+	struct hook_event **b = bucket_of(d, ev->rec.pos);
+
+	sb_event_id(ev->id, d->cfg.log->node, ev->rec.hdr.epoch, ev->rec.hdr.seq);
+	ev->refs = 1;
+	ev->next = *b;
+	*b = ev;
+}
+
 struct hook_event *hook_event_get(struct sb_deliver *d, const struct sb_rec *rec)
 {
-	struct hook_event **b = bucket_of(d, rec->pos), *ev;
+	struct hook_event *ev = known(d, rec->pos, rec->hdr.epoch, rec->hdr.seq);
 	struct sb_field f;
 
-	for(ev = *b; ev != NULL; ev = ev->next) {
-		if(ev->rec.pos.segment == rec->pos.segment && ev->rec.pos.offset == rec->pos.offset) {
-			ev->refs++;
-			return ev;
-		}
-	}
+	if(ev != NULL)
+		return ev;
 	ev = calloc(1, sizeof(*ev) + rec->hdr.len);
 	if(ev == NULL)
 		return NULL;
 	memcpy(ev->payload, rec->payload, rec->hdr.len);
 	ev->rec = *rec;
 	ev->rec.payload = ev->payload;
-	ev->refs = 1;
+	ev->size = rec->hdr.len;
 	if(sb_find(rec->payload, rec->hdr.len, SB_C_CALL_ID, &f) && f.len == 16)
 		memcpy(ev->call, f.data, 16);
 	ev->at = number(rec, SB_C_AT);
 	ev->sequence = number(rec, SB_C_SEQUENCE);
-	sb_event_id(ev->id, d->cfg.log->node, rec->hdr.epoch, rec->hdr.seq);
-	ev->next = *b;
-	*b = ev;
+	enter(d, ev);
+	return ev;
+}
+
+struct hook_event *hook_event_kept(struct sb_deliver *d, const struct sb_pending *p, char *body, size_t len)
+{
+	struct hook_event *ev = known(d, p->pos, p->epoch, p->seq);
+
+	if(ev == NULL) {
+		ev = calloc(1, sizeof(*ev));
+		if(ev != NULL) {
+			ev->text = body;
+			ev->text_len = ev->size = len;
+			memcpy(ev->call, p->call, 16);
+			ev->at = p->at;
+			ev->sequence = p->sequence;
+			ev->rec.hdr = (struct sb_rec_hdr){.type = p->type, .seq = p->seq, .epoch = p->epoch};
+			ev->rec.pos = p->pos;
+			enter(d, ev);
+			return ev;
+		}
+	}
+	free(body);
 	return ev;
 }
 
@@ -68,11 +108,14 @@ bool hook_event_render(struct sb_deliver *d, struct hook_event *ev)
 	return ev->text != NULL;
 }
 
-void hook_pending_of(struct sb_pending *p, const struct sb_rec_hdr *hdr, struct sb_pos pos, const uint8_t call[16])
+void hook_pending_of(struct sb_pending *p, const struct hook_event *ev)
 {
 	memset(p, 0, sizeof(*p));
-	memcpy(p->call, call, 16);
-	p->epoch = hdr->epoch;
-	p->seq = hdr->seq;
-	p->pos = pos;
+	memcpy(p->call, ev->call, 16);
+	p->epoch = ev->rec.hdr.epoch;
+	p->seq = ev->rec.hdr.seq;
+	p->pos = ev->rec.pos;
+	p->type = ev->rec.hdr.type;
+	p->at = ev->at;
+	p->sequence = ev->sequence;
 }

@@ -59,12 +59,45 @@ static bool reader_ready(struct hook_endpoint *ep)
 	return true;
 }
 
+/* Of a call.cdr any attempt's trunk. */
+static bool trunk_wanted(const struct hook_endpoint *ep, const struct sb_rec *rec)
+{
+	const struct sb_filter *trunks = &ep->cfg->trunks;
+	bool found = false;
+	struct sb_field f;
+	struct sb_in in;
+
+	if(trunks->all)
+		return true;
+	if(sb_find(rec->payload, rec->hdr.len, SB_C_TRUNK, &f) && f.len > 0)
+		return sb_filter_match(trunks, (const char *)f.data, f.len);
+	sb_in_init(&in, rec->payload, rec->hdr.len);
+	while(!found && sb_in_next(&in, &f) == 1) {
+		struct sb_field t;
+
+		if(f.col == SB_C_ATTEMPT && sb_find(f.data, f.len, SB_C_A_TRUNK, &t))
+			found = sb_filter_match(trunks, (const char *)t.data, t.len);
+	}
+	return found;
+}
+
+static bool call_wanted(const struct hook_endpoint *ep, const struct sb_rec *rec)
+{
+	struct sb_field f;
+
+	if(!trunk_wanted(ep, rec))
+		return false;
+	return ep->cfg->dids.all
+		   || (sb_find(rec->payload, rec->hdr.len, SB_C_DID, &f)
+				   && sb_filter_match(&ep->cfg->dids, (const char *)f.data, f.len));
+}
+
 static bool wanted(const struct hook_endpoint *ep, const struct sb_rec *rec)
 {
 	const char *name = sb_type_name(rec->hdr.type);
 	struct sb_field f;
 
-	if(name == NULL || sb_type_internal(rec->hdr.type))
+	if(name == NULL || sb_type_internal(rec->hdr.type) || !call_wanted(ep, rec))
 		return false;
 	if(rec->hdr.type != SB_CUSTOM)
 		return sb_filter_match(&ep->cfg->filter, name, strlen(name));
@@ -75,10 +108,14 @@ static bool wanted(const struct hook_endpoint *ep, const struct sb_rec *rec)
 /* An event whose call has a parked one waits behind it. */
 static int park_behind(struct hook_endpoint *ep, const struct sb_rec *rec, const uint8_t call[16])
 {
+	struct hook_event *ev = hook_event_get(ep->d, rec);
 	struct sb_pending p;
 	int err;
 
-	hook_pending_of(&p, &rec->hdr, rec->pos, call);
+	if(ev == NULL)
+		return -ENOMEM;
+	hook_pending_of(&p, ev);
+	hook_event_put(ep->d, ev);
 	err = sb_store_park(ep->d->state, ep->cfg->id, &p);
 	return err != 0 ? err : sb_callset_add(&ep->parked, call, 1);
 }
@@ -110,7 +147,7 @@ static int accept_record(struct hook_endpoint *ep, const struct sb_rec *rec)
 		return -ENOSPC;
 	}
 	e->fail_mark = UINT64_MAX;
-	ep->bytes += rec->hdr.len;
+	ep->bytes += ev->size;
 	return 0;
 }
 
@@ -188,6 +225,19 @@ static int read_parked(struct sb_deliver *d, const struct sb_pending *p, struct 
 	return err;
 }
 
+/* The text was kept with the row. @return as read_parked() */
+static int read_kept(struct hook_endpoint *ep, const struct sb_pending *p, struct hook_event **out)
+{
+	size_t len = 0;
+	char *body;
+	int err = sb_store_body(ep->d->state, ep->cfg->id, p, &body, &len);
+
+	if(err != 0)
+		return err == -ENOENT ? 0 : err;
+	*out = hook_event_kept(ep->d, p, body, len);
+	return *out != NULL ? 1 : -ENOMEM;
+}
+
 static void load_one(struct hook_endpoint *ep, struct sb_pending *p)
 {
 	struct hook_event *ev = NULL;
@@ -196,12 +246,12 @@ static void load_one(struct hook_endpoint *ep, struct sb_pending *p)
 
 	if(sb_queue_call(&ep->queue, p->call) != NULL)
 		return;
-	r = read_parked(ep->d, p, &ev);
+	r = p->kept ? read_kept(ep, p, &ev) : read_parked(ep->d, p, &ev);
 	if(r < 0)
 		return; /* it stays due */
 	if(r == 0) {
 		snprintf(p->error, sizeof(p->error), "the journal no longer holds the event (journal_limit)");
-		hook_bury(ep, p, NULL, p->tries, 0);
+		hook_bury(ep, &(struct hook_try){p->tries, 0, true}, p, NULL);
 		return;
 	}
 	e = sb_queue_push(&ep->queue, p->pos, p->call, ev, true);
@@ -211,7 +261,7 @@ static void load_one(struct hook_endpoint *ep, struct sb_pending *p)
 	}
 	e->tries = p->tries;
 	e->fail_mark = UINT64_MAX;
-	ep->bytes += ev->rec.hdr.len;
+	ep->bytes += ev->size;
 }
 
 void hook_load_due(struct hook_endpoint *ep)
@@ -233,11 +283,17 @@ void hook_load_due(struct hook_endpoint *ep)
 		hook_state_failed(d);
 }
 
+void hook_due_not_later(struct hook_endpoint *ep, uint64_t at)
+{
+	if(ep->due_at == 0 || at < ep->due_at)
+		ep->due_at = at;
+}
+
 void hook_release(struct hook_endpoint *ep, struct sb_entry *e)
 {
 	struct hook_event *ev = e->event;
 
-	ep->bytes -= ev->rec.hdr.len;
+	ep->bytes -= ev->size;
 	sb_queue_done(&ep->queue, e);
 	hook_event_put(ep->d, ev);
 }

@@ -58,32 +58,26 @@ static void say_refused(struct hook_endpoint *ep, const struct hook_event *ev, c
 	ep->said_less = 0;
 }
 
-void hook_bury(
-		struct hook_endpoint *ep, struct sb_pending *p, const struct hook_event *ev, uint32_t tries, unsigned status)
+void hook_bury(struct hook_endpoint *ep, const struct hook_try *t, struct sb_pending *p, struct hook_event *ev)
 {
 	struct sb_deliver *d = ep->d;
-	bool parked = ev == NULL || sb_callset_count(&ep->parked, p->call) > 0;
+	bool text = ev != NULL && hook_event_render(d, ev);
 	int err;
 
-	p->tries = tries;
-	err = parked ? sb_store_unpark(d->state, ep->cfg->id, p, true, d->now)
-				 : sb_store_bury(d->state, ep->cfg->id, p, d->now);
+	p->tries = t->tries;
+	err = sb_store_bury(d->state, ep->cfg->id, p, text ? ev->text : NULL, text ? ev->text_len : 0, d->now);
+	if(err == 0 && t->parked)
+		err = sb_store_unpark(d->state, ep->cfg->id, p, d->now);
 	if(err != 0) {
 		hook_state_failed(d);
 		return;
 	}
-	if(parked && sb_callset_sub(&ep->parked, p->call) > 0)
+	if(t->parked && sb_callset_sub(&ep->parked, p->call) > 0)
 		ep->due_at = d->now;
 	d->dead_since_trim++;
 	atomic_fetch_add(&ep->status->dead, 1);
-	write_history(ep, p, ev, tries, status, p->error, false);
+	write_history(ep, p, ev, t->tries, t->status, p->error, false);
 	say_refused(ep, ev, p->error, "given up, kept in the table dead of state.sqlite");
-}
-
-static void due_not_later(struct hook_endpoint *ep, uint64_t at)
-{
-	if(ep->due_at == 0 || at < ep->due_at)
-		ep->due_at = at;
 }
 
 /* Everything of the call that stands behind e in the window: parked too, so that the order holds. */
@@ -95,7 +89,7 @@ static bool park_followers(struct hook_endpoint *ep, struct sb_entry *e)
 
 	while((f = sb_queue_call_next(e)) != NULL) {
 		const struct hook_event *ev = f->event;
-		hook_pending_of(&p, &ev->rec.hdr, f->pos, f->call);
+		hook_pending_of(&p, ev);
 		if(sb_store_park(d->state, ep->cfg->id, &p) != 0 || sb_callset_add(&ep->parked, f->call, 1) != 0) {
 			hook_state_failed(d);
 			return false;
@@ -108,16 +102,16 @@ static bool park_followers(struct hook_endpoint *ep, struct sb_entry *e)
 static void park(struct hook_endpoint *ep, struct sb_entry *e, const struct sb_http_result *r)
 {
 	struct sb_deliver *d = ep->d;
-	const struct hook_event *ev = e->event;
+	struct hook_event *ev = e->event;
 	int64_t wait = sb_schedule_next(&d->cfg.schedule, e->tries, hook_random(d));
 	char what[64];
 	struct sb_pending p;
 	int err;
 
-	hook_pending_of(&p, &ev->rec.hdr, e->pos, e->call);
+	hook_pending_of(&p, ev);
 	snprintf(p.error, sizeof(p.error), "%s", r->error);
 	if(wait < 0) {
-		hook_bury(ep, &p, ev, e->tries, r->status);
+		hook_bury(ep, &(struct hook_try){e->tries, r->status, e->retry}, &p, ev);
 		hook_release(ep, e);
 		return;
 	}
@@ -136,7 +130,7 @@ static void park(struct hook_endpoint *ep, struct sb_entry *e, const struct sb_h
 	}
 	if(!e->retry && !park_followers(ep, e))
 		return;
-	due_not_later(ep, p.next_at);
+	hook_due_not_later(ep, p.next_at);
 	snprintf(what, sizeof(what), "tried again in %.1f s", (double)wait / 1e6);
 	say_refused(ep, ev, r->error, what);
 	hook_release(ep, e);
@@ -151,7 +145,7 @@ static void pause_endpoint(struct hook_endpoint *ep, struct sb_entry *e, const s
 	e->fail_mark = ep->successes;
 	if(e->retry) {
 		hook_release(ep, e);
-		due_not_later(ep, d->now);
+		hook_due_not_later(ep, d->now);
 	} else {
 		sb_queue_back(&ep->queue, e, false);
 	}
@@ -170,26 +164,16 @@ static void pause_endpoint(struct hook_endpoint *ep, struct sb_entry *e, const s
 	}
 }
 
-static void disable(struct hook_endpoint *ep, struct sb_entry *e)
+static void gone(struct hook_endpoint *ep, struct sb_entry *e)
 {
-	struct sb_deliver *d = ep->d;
-
 	e->tries--;
 	if(e->retry)
 		hook_release(ep, e);
 	else
 		sb_queue_back(&ep->queue, e, true);
-	if(ep->state == SB_ENDPOINT_DISABLED)
+	if(ep->state == SB_ENDPOINT_DISABLED || hook_disable(ep, "HTTP 410") != 0)
 		return;
-	ep->state = SB_ENDPOINT_DISABLED;
-	ep->kept.pos = sb_queue_cursor(&ep->queue);
-	ep->kept.disabled_at = hook_wall_us();
-	snprintf(ep->kept.disabled_why, sizeof(ep->kept.disabled_why), "HTTP 410");
-	if(sb_store_set_cursor(d->state, ep->cfg->id, &ep->kept) != 0) {
-		hook_state_failed(d);
-		return;
-	}
-	hook_say(d, SB_DELIVER_ERROR,
+	hook_say(ep->d, SB_DELIVER_ERROR,
 			"endpoint %s answered 410 (gone): it is disabled and gets nothing more; to enable it again: kamcmd "
 			"callhook.enable %s",
 			ep->cfg->id, ep->cfg->id);
@@ -212,17 +196,17 @@ static void delivered(struct hook_endpoint *ep, struct sb_entry *e, const struct
 				hook_state_failed(d);
 				return;
 			}
-			due_not_later(ep, d->now);
+			hook_due_not_later(ep, d->now);
 		}
 	}
-	hook_pending_of(&p, &ev->rec.hdr, e->pos, e->call);
+	hook_pending_of(&p, ev);
 	if(e->retry) {
-		if(sb_store_unpark(d->state, ep->cfg->id, &p, false, d->now) != 0) {
+		if(sb_store_unpark(d->state, ep->cfg->id, &p, d->now) != 0) {
 			hook_state_failed(d);
 			return;
 		}
 		if(sb_callset_sub(&ep->parked, e->call) > 0)
-			due_not_later(ep, d->now);
+			hook_due_not_later(ep, d->now);
 		ep->due_look_at = 0;
 	}
 	atomic_fetch_add_explicit(&ep->status->delivered, 1, memory_order_relaxed);
@@ -238,6 +222,11 @@ void hook_done(void *arg, const struct sb_http_result *r)
 	struct sb_entry *e = f->entry;
 	struct sb_trial t;
 
+	if(f->test != NULL) {
+		hook_test_done(f->test, r);
+		free(f);
+		return;
+	}
 	free(f);
 	if(ep->d->broken_at != 0) {
 		/* everything is read again from the state file */
@@ -273,7 +262,7 @@ void hook_done(void *arg, const struct sb_http_result *r)
 			pause_endpoint(ep, e, r);
 			break;
 		case SB_DISABLE:
-			disable(ep, e);
+			gone(ep, e);
 			break;
 	}
 }
@@ -292,9 +281,9 @@ static bool start_one(struct hook_endpoint *ep)
 	ev = e->event;
 	if(!hook_event_render(d, ev)) {
 		struct sb_pending p;
-		hook_pending_of(&p, &ev->rec.hdr, e->pos, e->call);
+		hook_pending_of(&p, ev);
 		snprintf(p.error, sizeof(p.error), "the record cannot be rendered (damaged, or out of memory)");
-		hook_bury(ep, &p, ev, e->tries, 0);
+		hook_bury(ep, &(struct hook_try){e->tries, 0, e->retry}, &p, ev);
 		hook_release(ep, e);
 		return true;
 	}
@@ -309,8 +298,9 @@ static bool start_one(struct hook_endpoint *ep)
 		sb_queue_back(&ep->queue, e, true);
 		return false;
 	}
-	*f = (struct hook_flight){ep, e};
+	*f = (struct hook_flight){.ep = ep, .entry = e};
 	e->start_mark = ep->successes;
+	sb_rate_count(&ep->rate, d->now);
 	return true;
 }
 
@@ -323,6 +313,6 @@ void hook_dispatch(struct hook_endpoint *ep)
 		return;
 	if(ep->state == SB_ENDPOINT_PAUSED)
 		limit = d->now >= ep->probe_at ? 1 : 0;
-	while(ep->queue.flying < limit && start_one(ep))
+	while(ep->queue.flying < limit && sb_rate_at(&ep->rate) <= d->now && start_one(ep))
 		;
 }

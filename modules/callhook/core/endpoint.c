@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "endpoint.h"
+
+#define PEM_LOOK 65536u /* bytes of a PEM file that are looked at */
 
 struct check
 {
@@ -167,13 +170,118 @@ static void check_numbers(struct check *c, struct sb_endpoint *e)
 	v = c->row->col[SB_EP_concurrency];
 	if(v == NULL || !number(v, 256, &e->concurrency) || e->concurrency == 0)
 		complain(c, SB_EP_concurrency, NULL);
+	v = c->row->col[SB_EP_rate_limit];
+	if(v == NULL || !number(v, 100000, &e->rate))
+		complain(c, SB_EP_rate_limit, NULL);
+}
+
+static void check_wanted(struct check *c, struct sb_endpoint *e)
+{
+	const char *v = c->row->col[SB_EP_events];
+	char why[160];
+
+	if(v == NULL)
+		complain(c, SB_EP_events, NULL);
+	else if(sb_filter_parse(&e->filter, v, why, sizeof(why)) != 0)
+		complain(c, SB_EP_events, why);
+	v = c->row->col[SB_EP_trunks];
+	if(v == NULL)
+		complain(c, SB_EP_trunks, NULL);
+	else if(sb_filter_parse_names(&e->trunks, "trunks", v, why, sizeof(why)) != 0)
+		complain(c, SB_EP_trunks, why);
+	v = c->row->col[SB_EP_dids];
+	if(v == NULL)
+		complain(c, SB_EP_dids, NULL);
+	else if(sb_filter_parse_names(&e->dids, "DIDs", v, why, sizeof(why)) != 0)
+		complain(c, SB_EP_dids, why);
+	v = c->row->col[SB_EP_allow_addresses];
+	if(v == NULL)
+		complain(c, SB_EP_allow_addresses, NULL);
+	else if(sb_guard_parse(&e->guard, v, why, sizeof(why)) != 0)
+		complain(c, SB_EP_allow_addresses, why);
+}
+
+/* A regular file that can be read and has such a PEM block. @return NULL, or what is wrong */
+static const char *pem_wrong(const char *path, const char *block, struct stat *st)
+{
+	static char text[PEM_LOOK + 1]; /* one thread reads the table */
+	size_t n;
+	FILE *f;
+
+	if(stat(path, st) != 0)
+		return strerror(errno);
+	if(!S_ISREG(st->st_mode))
+		return "it is no regular file";
+	f = fopen(path, "re");
+	if(f == NULL)
+		return strerror(errno);
+	n = fread(text, 1, PEM_LOOK, f);
+	fclose(f);
+	text[n] = '\0';
+	for(const char *p = text; (p = strstr(p, "-----BEGIN ")) != NULL; p++) {
+		const char *end = strstr(p + 11, "-----");
+
+		if(end != NULL && memmem(p, (size_t)(end - p), block, strlen(block)) != NULL)
+			return NULL;
+	}
+	return strcmp(block, "CERTIFICATE") == 0 ? "there is no PEM CERTIFICATE in it"
+											 : "there is no PEM PRIVATE KEY in it";
+}
+
+/* @return true: a path that can be looked at further */
+static bool check_path(struct check *c, enum sb_endpoint_col col, char to[SB_ENDPOINT_TEXT_LEN])
+{
+	const char *v = c->row->col[col];
+
+	if(v != NULL && *v == '\0')
+		return false;
+	if(v == NULL || *v != '/' || strlen(v) >= SB_ENDPOINT_TEXT_LEN || has_control(v)) {
+		complain(c, col, NULL);
+		return false;
+	}
+	strcpy(to, v);
+	return true;
+}
+
+static bool check_pem(struct check *c, enum sb_endpoint_col col, const char *path, const char *block)
+{
+	struct stat st;
+	const char *wrong = pem_wrong(path, block, &st);
+	char right[200];
+
+	if(wrong != NULL)
+		snprintf(right, sizeof(right), "a PEM file that the user Kamailio runs as can read (%s)", wrong);
+	else if(strcmp(block, "PRIVATE KEY") == 0 && (st.st_mode & S_IRWXO) != 0)
+		snprintf(right, sizeof(right),
+				"a private key that only its owner and group can read (mode %03o lets everybody; chmod 600)",
+				(unsigned)st.st_mode & 0777);
+	else
+		return true;
+	complain(c, col, right);
+	return false;
+}
+
+static bool empty(const struct check *c, enum sb_endpoint_col col)
+{
+	return c->row->col[col] != NULL && *c->row->col[col] == '\0';
+}
+
+static void check_files(struct check *c, struct sb_endpoint *e)
+{
+	if(check_path(c, SB_EP_ca_file, e->ca_file))
+		check_pem(c, SB_EP_ca_file, e->ca_file, "CERTIFICATE");
+	if(check_path(c, SB_EP_cert_file, e->cert_file) && check_pem(c, SB_EP_cert_file, e->cert_file, "CERTIFICATE")
+			&& empty(c, SB_EP_key_file))
+		check_pem(c, SB_EP_cert_file, e->cert_file, "PRIVATE KEY");
+	if(check_path(c, SB_EP_key_file, e->key_file) && check_pem(c, SB_EP_key_file, e->key_file, "PRIVATE KEY")
+			&& empty(c, SB_EP_cert_file))
+		complain(c, SB_EP_key_file, "empty, or cert_file with the certificate of this key");
 }
 
 int sb_endpoint_from_row(struct sb_endpoint *out, const char *table, const struct sb_endpoint_row *row,
 		void (*bad)(const char *sentence, void *arg), void *arg)
 {
 	struct check c = {.table = table, .row = row, .bad = bad, .arg = arg};
-	char why[128];
 	const char *v;
 
 	memset(out, 0, sizeof(*out));
@@ -188,16 +296,13 @@ int sb_endpoint_from_row(struct sb_endpoint *out, const char *table, const struc
 	else
 		snprintf(out->url, sizeof(out->url), "%s", v);
 	check_secret(&c, out);
-	v = row->col[SB_EP_events];
-	if(v == NULL)
-		complain(&c, SB_EP_events, NULL);
-	else if(sb_filter_parse(&out->filter, v, why, sizeof(why)) != 0)
-		complain(&c, SB_EP_events, why);
+	check_wanted(&c, out);
 	check_numbers(&c, out);
 	v = row->col[SB_EP_description];
 	if(v != NULL && (strlen(v) >= sizeof(out->description) || has_control(v)))
 		complain(&c, SB_EP_description, NULL);
 	else if(v != NULL)
 		snprintf(out->description, sizeof(out->description), "%s", v);
+	check_files(&c, out);
 	return c.found == 0 ? 0 : -EINVAL;
 }

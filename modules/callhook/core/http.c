@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
 
 #include "http.h"
 
-enum
-{
-	H_TYPE,
-	H_AGENT,
-	H_EXPECT,
-	H_ID,
-	H_TIME,
-	H_SIGNATURE,
-	H_COUNT
-};
+#define ID_MAX 128u
+#define HEADERS_MAX 512u
 
 struct slot
 {
@@ -27,11 +23,15 @@ struct slot
 	CURL *easy;
 	struct slot *next; /* unused ones */
 	void *arg;
-	bool flying, cut;
+	unsigned index; /* in in_flight, while it flies */
+	bool dialled;   /* a socket was opened in this try */
+	bool complete;  /* the headers of a final answer ended */
+	bool too_much;  /* over the limit of headers or body */
+	unsigned retry_after_s;
 	size_t body, head;
-	struct curl_slist header[H_COUNT];
-	char id[128], stamp[48], signature[24 + SB_SIGNATURE_LEN];
-	char error[CURL_ERROR_SIZE];
+	struct curl_slist header; /* one for all: libcurl looks at each again and again */
+	char headers[HEADERS_MAX];
+	char error[CURL_ERROR_SIZE], refused[SB_GUARD_WHY];
 };
 
 struct sb_http_peer
@@ -39,6 +39,7 @@ struct sb_http_peer
 	struct sb_http *http;
 	struct sb_http_peer_cfg cfg;
 	struct slot *unused;
+	char allowed[INET6_ADDRSTRLEN]; /* the address that was judged last, if it may be dialled */
 	struct slot slots[];
 };
 
@@ -89,19 +90,112 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
 	(void)data;
 	s->body += size * n;
-	if(s->body <= SB_HTTP_RESPONSE_MAX)
-		return size * n;
-	s->cut = true;
-	return 0;
+	s->too_much = s->body > SB_HTTP_RESPONSE_MAX;
+	return s->too_much ? 0 : size * n;
 }
 
+/* RFC 9110, 10.2.3: seconds, or a date. @return 0: not understood, or not in the future */
+static unsigned retry_after(const char *s, size_t len)
+{
+	char text[64];
+	size_t digits;
+	int64_t v = 0;
+
+	while(len > 0 && (*s == ' ' || *s == '\t'))
+		s++, len--;
+	while(len > 0 && strchr(" \t\r\n", s[len - 1]) != NULL)
+		len--;
+	if(len == 0 || len >= sizeof(text) || memchr(s, '\0', len) != NULL)
+		return 0;
+	memcpy(text, s, len);
+	text[len] = '\0';
+	digits = strspn(text, "0123456789");
+	if(digits < len) {
+		v = (int64_t)curl_getdate(text, NULL);
+		v = digits == 0 && v > 0 ? v - (int64_t)time(NULL) : 0;
+	} else {
+		for(size_t i = 0; i < len && v <= SB_HTTP_RETRY_AFTER_MAX; i++)
+			v = v * 10 + text[i] - '0';
+	}
+	return v <= 0 ? 0 : v > SB_HTTP_RETRY_AFTER_MAX ? SB_HTTP_RETRY_AFTER_MAX : (unsigned)v;
+}
+
+/* One line a call; 1xx answers and trailers come here too. */
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
 	struct slot *s = arg;
 
-	(void)data;
-	s->head += size * n;
-	return s->head <= SB_HTTP_RESPONSE_MAX ? size * n : 0;
+	n *= size;
+	s->head += n;
+	s->too_much = s->head > SB_HTTP_RESPONSE_MAX;
+	if(s->too_much)
+		return 0;
+	if(n > 5 && memcmp(data, "HTTP/", 5) == 0) {
+		s->complete = false;
+		s->retry_after_s = 0;
+	} else if(n <= 2 && (*data == '\r' || *data == '\n')) {
+		s->complete = true;
+	} else if(n > 12 && strncasecmp(data, "retry-after:", 12) == 0) {
+		s->retry_after_s = retry_after(data + 12, n - 12);
+	}
+	return n;
+}
+
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	struct slot *s = arg;
+	int fd;
+
+	if(purpose != CURLSOCKTYPE_IPCXN || !sb_guard_allows(s->peer->cfg.guard, &a->addr, a->addrlen, s->refused))
+		return CURL_SOCKET_BAD;
+	fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	if(fd >= 0)
+		s->dialled = true;
+	return fd >= 0 ? fd : CURL_SOCKET_BAD;
+}
+
+/* Before each request: the connection may have been dialled for another peer, who may go where this one may not. */
+static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	struct slot *s = arg;
+	bool ok;
+
+	(void)own_ip, (void)port, (void)own_port;
+	if(strcmp(ip, s->peer->allowed) == 0)
+		return CURL_PREREQFUNC_OK;
+	if(inet_pton(AF_INET, ip, &v4.sin_addr) == 1)
+		ok = sb_guard_allows(s->peer->cfg.guard, (struct sockaddr *)&v4, sizeof(v4), s->refused);
+	else if(inet_pton(AF_INET6, ip, &v6.sin6_addr) == 1)
+		ok = sb_guard_allows(s->peer->cfg.guard, (struct sockaddr *)&v6, sizeof(v6), s->refused);
+	else
+		ok = false;
+	if(ok)
+		snprintf(s->peer->allowed, sizeof(s->peer->allowed), "%s", ip);
+	else
+		s->dialled = false;
+	return ok ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+#define SET(option, value) bad = bad || curl_easy_setopt(e, CURLOPT_##option, value) != CURLE_OK
+
+static bool set_tls(CURL *e, const struct sb_http_peer_cfg *cfg)
+{
+	bool bad = false;
+
+	SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(SSL_VERIFYPEER, 1L);
+	SET(SSL_VERIFYHOST, 2L);
+	if(cfg->ca_file != NULL && *cfg->ca_file != '\0') {
+		SET(CAINFO, cfg->ca_file);
+		SET(CAPATH, NULL);
+	}
+	if(cfg->cert_file != NULL && *cfg->cert_file != '\0') {
+		SET(SSLCERT, cfg->cert_file);
+		SET(SSLKEY, cfg->key_file != NULL && *cfg->key_file != '\0' ? cfg->key_file : cfg->cert_file);
+	}
+	return !bad;
 }
 
 static int slot_open(struct slot *s)
@@ -112,11 +206,10 @@ static int slot_open(struct slot *s)
 
 	if(e == NULL)
 		return -ENOMEM;
-#define SET(option, value) bad = bad || curl_easy_setopt(e, CURLOPT_##option, value) != CURLE_OK
 	SET(PROTOCOLS_STR, "http,https");
 	SET(URL, cfg->url);
 	SET(POST, 1L);
-	SET(HTTPHEADER, s->header);
+	SET(HTTPHEADER, &s->header);
 	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(FOLLOWLOCATION, 0L);
 	SET(PROXY, "");
@@ -130,20 +223,23 @@ static int slot_open(struct slot *s)
 	SET(WRITEDATA, s);
 	SET(HEADERFUNCTION, on_header);
 	SET(HEADERDATA, s);
+	SET(OPENSOCKETFUNCTION, on_socket);
+	SET(OPENSOCKETDATA, s);
+	SET(PREREQFUNCTION, on_request);
+	SET(PREREQDATA, s);
 	SET(ERRORBUFFER, s->error);
 	SET(PRIVATE, s);
-#undef SET
-	if(bad) {
+	if(bad || !set_tls(e, cfg)) {
 		curl_easy_cleanup(e);
 		return -ENOMEM;
 	}
 	s->easy = e;
 	return 0;
 }
+#undef SET
 
 int sb_http_peer_new(struct sb_http_peer **out, struct sb_http *h, const struct sb_http_peer_cfg *cfg)
 {
-	static char type[] = "Content-Type: application/json", agent[] = "User-Agent: Signalbox", expect[] = "Expect:";
 	struct slot **more = realloc(h->in_flight, (h->room + cfg->concurrency) * sizeof(*more));
 	struct sb_http_peer *p;
 
@@ -158,9 +254,7 @@ int sb_http_peer_new(struct sb_http_peer **out, struct sb_http *h, const struct 
 	p->cfg = *cfg;
 	for(unsigned i = cfg->concurrency; i > 0; i--) {
 		struct slot *s = &p->slots[i - 1];
-		char *const text[H_COUNT] = {type, agent, expect, s->id, s->stamp, s->signature};
-		for(int k = 0; k < H_COUNT; k++)
-			s->header[k] = (struct curl_slist){text[k], k + 1 < H_COUNT ? &s->header[k + 1] : NULL};
+		s->header.data = s->headers;
 		s->peer = p;
 		s->next = p->unused;
 		p->unused = s;
@@ -181,33 +275,48 @@ void sb_http_peer_free(struct sb_http_peer *p)
 	free(p);
 }
 
+/* Content-Type leads: libcurl looks for it at the begin. */
+static int write_headers(struct slot *s, const struct sb_http_post *post)
+{
+	char signature[SB_SIGNATURE_LEN], stamp[24], *p = s->headers;
+	int err = sb_sign(s->peer->cfg.signer, post->id, post->unix_s, post->body, post->len, signature);
+
+	if(err != 0)
+		return err;
+	if(strlen(post->id) > ID_MAX)
+		return -EINVAL;
+	snprintf(stamp, sizeof(stamp), "%" PRId64, post->unix_s);
+	p = stpcpy(p, "Content-Type: application/json\r\nUser-Agent: Signalbox\r\nwebhook-id: ");
+	p = stpcpy(stpcpy(p, post->id), "\r\nwebhook-timestamp: ");
+	p = stpcpy(stpcpy(p, stamp), "\r\nwebhook-signature: ");
+	stpcpy(p, signature);
+	return 0;
+}
+
 int sb_http_post(struct sb_http_peer *p, const struct sb_http_post *post)
 {
 	struct slot *s = p->unused;
 	struct sb_http *h = p->http;
-	char signature[SB_SIGNATURE_LEN];
 	int err;
 
 	if(s == NULL)
 		return -EBUSY;
 	if(s->easy == NULL && slot_open(s) != 0)
 		return -ENOMEM;
-	err = sb_sign(p->cfg.signer, post->id, post->unix_s, post->body, post->len, signature);
+	err = write_headers(s, post);
 	if(err != 0)
 		return err;
-	snprintf(s->id, sizeof(s->id), "webhook-id: %s", post->id);
-	snprintf(s->stamp, sizeof(s->stamp), "webhook-timestamp: %" PRId64, post->unix_s);
-	snprintf(s->signature, sizeof(s->signature), "webhook-signature: %s", signature);
 	s->arg = post->arg;
 	s->body = s->head = 0;
-	s->cut = false;
-	s->error[0] = '\0';
+	s->retry_after_s = 0;
+	s->dialled = s->complete = s->too_much = false;
+	s->error[0] = s->refused[0] = '\0';
 	if(curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->len) != CURLE_OK
 			|| curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, post->body) != CURLE_OK
 			|| curl_multi_add_handle(h->multi, s->easy) != CURLM_OK)
 		return -ENOMEM;
 	p->unused = s->next;
-	s->flying = true;
+	s->index = h->flying;
 	h->in_flight[h->flying++] = s;
 	return 0;
 }
@@ -217,41 +326,46 @@ static void land(struct slot *s)
 	struct sb_http *h = s->peer->http;
 
 	curl_multi_remove_handle(h->multi, s->easy);
-	for(unsigned i = 0; i < h->flying; i++) {
-		if(h->in_flight[i] == s) {
-			h->in_flight[i] = h->in_flight[--h->flying];
-			break;
-		}
-	}
-	s->flying = false;
+	h->in_flight[s->index] = h->in_flight[--h->flying];
+	h->in_flight[s->index]->index = s->index;
 	s->next = s->peer->unused;
 	s->peer->unused = s;
+}
+
+/* Why no status came. */
+static void explain(const struct slot *s, CURLcode code, char *out, size_t room)
+{
+	const char *curl = s->error[0] != '\0' ? s->error : code != CURLE_OK ? curl_easy_strerror(code) : "no HTTP status";
+
+	if(s->too_much)
+		snprintf(out, room, "more than %u bytes of headers", SB_HTTP_RESPONSE_MAX);
+	else if(s->refused[0] != '\0' && !s->dialled)
+		snprintf(out, room, "not dialled: %s", s->refused);
+	else if(s->refused[0] != '\0')
+		snprintf(out, room, "%.100s; another address was not dialled: %s", curl, s->refused);
+	else
+		snprintf(out, room, "%s", curl);
 }
 
 static void report(struct slot *s, CURLcode code)
 {
 	struct sb_http *h = s->peer->http;
 	struct sb_http_result r = {.error = ""};
-	char error[CURL_ERROR_SIZE + 16];
-	curl_off_t after = 0;
+	char error[CURL_ERROR_SIZE + SB_GUARD_WHY];
 	long status = 0, sent = 0;
 
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-	r.sent = curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent > 0;
-	if(status >= 200 && status <= 999)
+	if(s->complete && status >= 200 && status <= 999)
 		r.status = (unsigned)status;
-	if(curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
-		r.retry_after_s = after > 86400 ? 86400 : (unsigned)after;
-	if(r.status == 0) {
-		snprintf(error, sizeof(error), "%s",
-				s->error[0] != '\0' ? s->error
-				: code != CURLE_OK  ? curl_easy_strerror(code)
-									: "no HTTP status came");
-		r.error = error;
-	} else if(r.status >= 300) {
+	r.sent = r.status > 0 || (curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent > 0);
+	if(r.status > 0)
+		r.retry_after_s = s->retry_after_s;
+	if(r.status == 0)
+		explain(s, code, error, sizeof(error));
+	else if(r.status >= 300)
 		snprintf(error, sizeof(error), "HTTP %u", r.status);
+	if(r.status < 200 || r.status >= 300)
 		r.error = error;
-	}
 	land(s);
 	h->done(s->arg, &r);
 }

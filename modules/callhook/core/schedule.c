@@ -7,6 +7,8 @@
 #include "schedule.h"
 
 #define LONGEST_S 604800ul
+#define NS 1000000000ull
+#define RATE_BURST_NS (NS / 10)
 
 int sb_schedule_parse(struct sb_schedule *s, const char *text, unsigned jitter, char *err, size_t err_len)
 {
@@ -65,6 +67,25 @@ int64_t sb_schedule_next(const struct sb_schedule *s, unsigned tries, uint32_t r
 	us = (int64_t)s->wait_s[tries] * 1000000;
 	spread = us / 100 * s->jitter;
 	return us - spread + (int64_t)((unsigned __int128)(uint64_t)(2 * spread) * rnd / UINT32_MAX);
+}
+
+uint64_t sb_rate_at(const struct sb_rate *r)
+{
+	uint64_t ahead;
+
+	if(r->per_s == 0)
+		return 0;
+	ahead = RATE_BURST_NS > NS / r->per_s ? RATE_BURST_NS - NS / r->per_s : 0;
+	return r->next_ns > ahead ? (r->next_ns - ahead + 999) / 1000 : 0;
+}
+
+void sb_rate_count(struct sb_rate *r, uint64_t now_us)
+{
+	if(r->per_s == 0)
+		return;
+	if(r->next_ns < now_us * 1000)
+		r->next_ns = now_us * 1000;
+	r->next_ns += NS / r->per_s;
 }
 
 int64_t sb_probe_wait(unsigned failed, unsigned max_s)

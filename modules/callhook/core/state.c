@@ -4,68 +4,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sqlite3.h>
-
-#include "state.h"
+#include "state_parts.h"
 
 #define ROW_COLUMNS                                                                                               \
 	"endpoint TEXT NOT NULL, call_id BLOB NOT NULL, epoch INT NOT NULL, seq INT NOT NULL, segment INT NOT NULL, " \
 	"offset INT NOT NULL, tries INT NOT NULL, next_at INT NOT NULL, error TEXT NOT NULL"
+#define LETTER_COLUMNS(table)                                          \
+	"ALTER TABLE " table " ADD COLUMN type INT NOT NULL DEFAULT 0;"     \
+	"ALTER TABLE " table " ADD COLUMN at INT NOT NULL DEFAULT 0;"       \
+	"ALTER TABLE " table " ADD COLUMN sequence INT NOT NULL DEFAULT 0;" \
+	"ALTER TABLE " table " ADD COLUMN body BLOB;"
 
-static const char schema[] =
-		"CREATE TABLE IF NOT EXISTS cursor (endpoint TEXT PRIMARY KEY, segment INT NOT NULL, offset INT NOT NULL, "
+/* What makes version n + 1 of version n. Never changed once released. */
+static const char *const migrations[SB_STATE_VERSION] = {
+		"CREATE TABLE cursor (endpoint TEXT PRIMARY KEY, segment INT NOT NULL, offset INT NOT NULL, "
 		"url TEXT NOT NULL, disabled_at INT NOT NULL, disabled_why TEXT NOT NULL);"
-		"CREATE TABLE IF NOT EXISTS pending (" ROW_COLUMNS
-		", PRIMARY KEY (endpoint, call_id, segment, offset)) WITHOUT ROWID;"
-		"CREATE INDEX IF NOT EXISTS pending_due ON pending (endpoint, next_at);"
-		"CREATE INDEX IF NOT EXISTS pending_segment ON pending (endpoint, segment);"
-		"CREATE TABLE IF NOT EXISTS dead (" ROW_COLUMNS ", given_up_at INT NOT NULL);"
-		"CREATE INDEX IF NOT EXISTS dead_call ON dead (call_id);";
+		"CREATE TABLE pending (" ROW_COLUMNS ", PRIMARY KEY (endpoint, call_id, segment, offset)) WITHOUT ROWID;"
+		"CREATE INDEX pending_due ON pending (endpoint, next_at);"
+		"CREATE INDEX pending_segment ON pending (endpoint, segment);"
+		"CREATE TABLE dead (" ROW_COLUMNS ", given_up_at INT NOT NULL);"
+		"CREATE INDEX dead_call ON dead (call_id);",
 
-#define STATEMENTS(X)                                                                                          \
-	X(BEGIN, "BEGIN IMMEDIATE")                                                                                \
-	X(COMMIT, "COMMIT")                                                                                        \
-	X(CURSOR, "SELECT segment, offset, url, disabled_at, disabled_why FROM cursor WHERE endpoint = ?1")        \
-	X(SET_CURSOR, "INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                             \
-	X(MOVE, "UPDATE cursor SET segment = ?2, offset = ?3 WHERE endpoint = ?1")                                 \
-	X(ENDPOINTS, "SELECT endpoint FROM cursor")                                                                \
-	X(FORGET, "DELETE FROM cursor WHERE endpoint = ?1")                                                        \
-	X(FORGET_PENDING, "DELETE FROM pending WHERE endpoint = ?1")                                               \
-	X(PARK, "INSERT OR IGNORE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                       \
-	X(AGAIN, "UPDATE pending SET tries = ?5, next_at = ?6, error = ?7 WHERE endpoint = ?1 AND call_id = ?2 "   \
-			 "AND segment = ?3 AND offset = ?4")                                                               \
-	X(UNPARK, "DELETE FROM pending WHERE endpoint = ?1 AND call_id = ?2 AND segment = ?3 AND offset = ?4")     \
-	X(PROMOTE, "UPDATE pending SET next_at = ?3 WHERE endpoint = ?1 AND call_id = ?2 AND (segment, offset) = " \
-			   "(SELECT segment, offset FROM pending WHERE endpoint = ?1 AND call_id = ?2 "                    \
-			   "ORDER BY segment, offset LIMIT 1)")                                                            \
-	X(HASTEN, "UPDATE pending SET next_at = ?2 WHERE endpoint = ?1 AND next_at > ?2 AND tries <= 2")           \
-	X(BURY, "INSERT INTO dead VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                               \
-	X(TRIM, "DELETE FROM dead WHERE rowid <= (SELECT max(rowid) FROM dead) - ?1")                              \
-	X(DUE, "SELECT call_id, epoch, seq, segment, offset, tries, next_at, error FROM pending "                  \
-		   "WHERE endpoint = ?1 AND next_at > 0 AND next_at <= ?2 ORDER BY next_at LIMIT ?3")                  \
-	X(NEXT_DUE, "SELECT min(next_at) FROM pending WHERE endpoint = ?1 AND next_at > 0")                        \
-	X(CALLS, "SELECT call_id, count(*) FROM pending WHERE endpoint = ?1 GROUP BY call_id")                     \
-	X(OLDEST, "SELECT min(segment) FROM pending WHERE endpoint = ?1")                                          \
-	X(COUNTS, "SELECT (SELECT count(*) FROM pending), (SELECT count(*) FROM dead)")
-
-enum
-{
-#define X(name, sql) ST_##name,
-	STATEMENTS(X)
-#undef X
-			ST_COUNT
+		LETTER_COLUMNS("pending") LETTER_COLUMNS("dead") "DROP INDEX pending_segment;"
+		"CREATE INDEX pending_segment ON pending (endpoint, segment) WHERE body IS NULL;"
+		"CREATE INDEX dead_endpoint ON dead (endpoint);"
+		"CREATE TABLE status (endpoint TEXT PRIMARY KEY, url TEXT NOT NULL, events TEXT NOT NULL, trunks TEXT NOT NULL, "
+		"dids TEXT NOT NULL, state TEXT NOT NULL, since INT NOT NULL, delivered INT NOT NULL, failed INT NOT NULL, "
+		"dead INT NOT NULL, pending INT NOT NULL, waiting INT NOT NULL, in_flight INT NOT NULL, oldest_at INT NOT NULL, "
+		"success_at INT NOT NULL, failure_at INT NOT NULL, probe_at INT NOT NULL, rate_10s REAL NOT NULL, "
+		"rate_60s REAL NOT NULL, error TEXT NOT NULL, updated_at INT NOT NULL);"
+		"CREATE TABLE worker (one INTEGER PRIMARY KEY, pid INT NOT NULL, started_at INT NOT NULL, updated_at INT NOT NULL);",
 };
+
 static const char *const sql_of[] = {
 #define X(name, sql) sql,
-		STATEMENTS(X)
+		SB_STATEMENTS(X)
 #undef X
-};
-
-struct sb_store
-{
-	sqlite3 *db;
-	sqlite3_stmt *st[ST_COUNT];
-	bool open; /* a transaction is */
 };
 
 static int run_text(sqlite3 *db, const char *sql)
@@ -86,24 +60,57 @@ static int version_of(sqlite3 *db, int *version)
 	return err;
 }
 
-static int prepare(struct sb_store *s, const char *path, bool durable, char *err, size_t err_len)
+static void say_broken(char *err, size_t err_len, const char *path, const char *why)
+{
+	snprintf(err, err_len,
+			"%s cannot be used: %s; it must be a file that callhook made, writable, with room on its disk "
+			"(if it is damaged, move it away: endpoints then begin with what happens from now on)",
+			path, why);
+}
+
+/* One step, whole or not at all. */
+static int migrate(sqlite3 *db, const char *path, int from, char *err, size_t err_len)
 {
 	char set_version[48];
-	int version = 0;
 
-	sqlite3_busy_timeout(s->db, 5000);
-	if(run_text(s->db, "PRAGMA journal_mode=WAL") != 0 || version_of(s->db, &version) != 0)
-		goto broken;
-	if(version != 0 && version != SB_STATE_VERSION) {
+	snprintf(set_version, sizeof(set_version), "PRAGMA user_version=%d", from + 1);
+	if(run_text(db, "BEGIN IMMEDIATE") == 0 && run_text(db, migrations[from]) == 0 && run_text(db, set_version) == 0
+			&& run_text(db, "COMMIT") == 0)
+		return 0;
+	say_broken(err, err_len, path, sqlite3_errmsg(db));
+	run_text(db, "ROLLBACK");
+	return -EIO;
+}
+
+static int bring_up(struct sb_store *s, const char *path, int version, char *err, size_t err_len)
+{
+	if(version > SB_STATE_VERSION) {
 		snprintf(err, err_len,
 				"%s has version %d, this callhook writes version %d: use the callhook that made it, or move "
 				"the file away (endpoints then begin with what happens from now on)",
 				path, version, SB_STATE_VERSION);
 		return -EPROTO;
 	}
-	snprintf(set_version, sizeof(set_version), "PRAGMA user_version=%d", SB_STATE_VERSION);
-	if(run_text(s->db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL") != 0
-			|| run_text(s->db, schema) != 0 || (version == 0 && run_text(s->db, set_version) != 0))
+	for(; version < SB_STATE_VERSION; version++) {
+		int r = migrate(s->db, path, version, err, err_len);
+		if(r != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int prepare(struct sb_store *s, const char *path, bool durable, char *err, size_t err_len)
+{
+	int version = 0, r;
+
+	sqlite3_busy_timeout(s->db, 5000);
+	if(run_text(s->db, "PRAGMA journal_mode=WAL") != 0 || version_of(s->db, &version) != 0
+			|| run_text(s->db, "PRAGMA synchronous=FULL") != 0)
+		goto broken;
+	r = bring_up(s, path, version, err, err_len);
+	if(r != 0)
+		return r;
+	if(!durable && run_text(s->db, "PRAGMA synchronous=NORMAL") != 0)
 		goto broken;
 	for(int i = 0; i < ST_COUNT; i++) {
 		if(sqlite3_prepare_v3(s->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &s->st[i], NULL) != SQLITE_OK)
@@ -111,10 +118,7 @@ static int prepare(struct sb_store *s, const char *path, bool durable, char *err
 	}
 	return 0;
 broken:
-	snprintf(err, err_len,
-			"%s cannot be used: %s; it must be a file that callhook made, writable, with room on its disk "
-			"(if it is damaged, move it away: endpoints then begin with what happens from now on)",
-			path, sqlite3_errmsg(s->db));
+	say_broken(err, err_len, path, sqlite3_errmsg(s->db));
 	return -EIO;
 }
 
@@ -163,7 +167,7 @@ bool sb_store_changed(const struct sb_store *s)
 	return s->open;
 }
 
-static sqlite3_stmt *use(struct sb_store *s, int i, const char *endpoint)
+sqlite3_stmt *sb_store_use(struct sb_store *s, int i, const char *endpoint)
 {
 	sqlite3_reset(s->st[i]);
 	if(endpoint != NULL)
@@ -180,14 +184,14 @@ static int finish(sqlite3_stmt *st)
 }
 
 /* A statement that writes: inside the transaction, which begins with the first one. */
-static sqlite3_stmt *change(struct sb_store *s, int i, const char *endpoint)
+sqlite3_stmt *sb_store_change(struct sb_store *s, int i, const char *endpoint)
 {
-	if(!s->open && finish(use(s, ST_BEGIN, NULL)) == 0)
+	if(!s->open && finish(sb_store_use(s, ST_BEGIN, NULL)) == 0)
 		s->open = true;
-	return use(s, i, endpoint);
+	return sb_store_use(s, i, endpoint);
 }
 
-static int finish_change(struct sb_store *s, sqlite3_stmt *st)
+int sb_store_finish_change(struct sb_store *s, sqlite3_stmt *st)
 {
 	if(!s->open)
 		return -EIO;
@@ -200,13 +204,13 @@ int sb_store_commit(struct sb_store *s)
 
 	if(!s->open)
 		return 0;
-	err = finish(use(s, ST_COMMIT, NULL));
+	err = finish(sb_store_use(s, ST_COMMIT, NULL));
 	if(err == 0)
 		s->open = false;
 	return err;
 }
 
-static void copy_text(char *out, size_t room, sqlite3_stmt *st, int col)
+void sb_store_text(char *out, size_t room, sqlite3_stmt *st, int col)
 {
 	const unsigned char *t = sqlite3_column_text(st, col);
 
@@ -215,15 +219,15 @@ static void copy_text(char *out, size_t room, sqlite3_stmt *st, int col)
 
 int sb_store_cursor(struct sb_store *s, const char *endpoint, struct sb_cursor *out)
 {
-	sqlite3_stmt *st = use(s, ST_CURSOR, endpoint);
+	sqlite3_stmt *st = sb_store_use(s, ST_CURSOR, endpoint);
 	int r = sqlite3_step(st);
 
 	if(r == SQLITE_ROW) {
 		out->pos.segment = (uint64_t)sqlite3_column_int64(st, 0);
 		out->pos.offset = (uint64_t)sqlite3_column_int64(st, 1);
-		copy_text(out->url, sizeof(out->url), st, 2);
+		sb_store_text(out->url, sizeof(out->url), st, 2);
 		out->disabled_at = (uint64_t)sqlite3_column_int64(st, 3);
-		copy_text(out->disabled_why, sizeof(out->disabled_why), st, 4);
+		sb_store_text(out->disabled_why, sizeof(out->disabled_why), st, 4);
 	}
 	sqlite3_reset(st);
 	if(r == SQLITE_ROW)
@@ -233,28 +237,28 @@ int sb_store_cursor(struct sb_store *s, const char *endpoint, struct sb_cursor *
 
 int sb_store_set_cursor(struct sb_store *s, const char *endpoint, const struct sb_cursor *c)
 {
-	sqlite3_stmt *st = change(s, ST_SET_CURSOR, endpoint);
+	sqlite3_stmt *st = sb_store_change(s, ST_SET_CURSOR, endpoint);
 
 	sqlite3_bind_int64(st, 2, (int64_t)c->pos.segment);
 	sqlite3_bind_int64(st, 3, (int64_t)c->pos.offset);
 	sqlite3_bind_text(st, 4, c->url, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 5, (int64_t)c->disabled_at);
 	sqlite3_bind_text(st, 6, c->disabled_why, -1, SQLITE_STATIC);
-	return finish_change(s, st);
+	return sb_store_finish_change(s, st);
 }
 
 int sb_store_move(struct sb_store *s, const char *endpoint, struct sb_pos pos)
 {
-	sqlite3_stmt *st = change(s, ST_MOVE, endpoint);
+	sqlite3_stmt *st = sb_store_change(s, ST_MOVE, endpoint);
 
 	sqlite3_bind_int64(st, 2, (int64_t)pos.segment);
 	sqlite3_bind_int64(st, 3, (int64_t)pos.offset);
-	return finish_change(s, st);
+	return sb_store_finish_change(s, st);
 }
 
 int sb_store_endpoints(struct sb_store *s, void (*each)(const char *endpoint, void *arg), void *arg)
 {
-	sqlite3_stmt *st = use(s, ST_ENDPOINTS, NULL);
+	sqlite3_stmt *st = sb_store_use(s, ST_ENDPOINTS, NULL);
 	int r;
 
 	while((r = sqlite3_step(st)) == SQLITE_ROW)
@@ -265,16 +269,17 @@ int sb_store_endpoints(struct sb_store *s, void (*each)(const char *endpoint, vo
 
 int sb_store_forget(struct sb_store *s, const char *endpoint, uint64_t *dropped)
 {
-	int err = finish_change(s, change(s, ST_FORGET_PENDING, endpoint));
+	int err = sb_store_finish_change(s, sb_store_change(s, ST_FORGET_PENDING, endpoint));
 
 	if(err != 0)
 		return err;
 	if(dropped != NULL)
 		*dropped = (uint64_t)sqlite3_changes(s->db);
-	return finish_change(s, change(s, ST_FORGET, endpoint));
+	err = sb_store_finish_change(s, sb_store_change(s, ST_FORGET_STATUS, endpoint));
+	return err != 0 ? err : sb_store_finish_change(s, sb_store_change(s, ST_FORGET, endpoint));
 }
 
-static void bind_row(sqlite3_stmt *st, const struct sb_pending *p)
+void sb_store_bind_row(sqlite3_stmt *st, const struct sb_pending *p)
 {
 	sqlite3_bind_blob(st, 2, p->call, 16, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, p->epoch);
@@ -284,9 +289,12 @@ static void bind_row(sqlite3_stmt *st, const struct sb_pending *p)
 	sqlite3_bind_int64(st, 7, p->tries);
 	sqlite3_bind_int64(st, 8, (int64_t)p->next_at);
 	sqlite3_bind_text(st, 9, p->error, -1, SQLITE_STATIC);
+	sqlite3_bind_int(st, 10, p->type);
+	sqlite3_bind_int64(st, 11, (int64_t)p->at);
+	sqlite3_bind_int64(st, 12, (int64_t)p->sequence);
 }
 
-static void bind_key(sqlite3_stmt *st, const struct sb_pending *p)
+void sb_store_bind_key(sqlite3_stmt *st, const struct sb_pending *p)
 {
 	sqlite3_bind_blob(st, 2, p->call, 16, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, (int64_t)p->pos.segment);
@@ -295,89 +303,77 @@ static void bind_key(sqlite3_stmt *st, const struct sb_pending *p)
 
 int sb_store_park(struct sb_store *s, const char *endpoint, const struct sb_pending *p)
 {
-	sqlite3_stmt *st = change(s, ST_PARK, endpoint);
+	sqlite3_stmt *st = sb_store_change(s, ST_PARK, endpoint);
 
-	bind_row(st, p);
-	return finish_change(s, st);
+	sb_store_bind_row(st, p);
+	return sb_store_finish_change(s, st);
 }
 
 int sb_store_again(struct sb_store *s, const char *endpoint, const struct sb_pending *p)
 {
-	sqlite3_stmt *st = change(s, ST_AGAIN, endpoint);
+	sqlite3_stmt *st = sb_store_change(s, ST_AGAIN, endpoint);
 
-	bind_key(st, p);
+	sb_store_bind_key(st, p);
 	sqlite3_bind_int64(st, 5, p->tries);
 	sqlite3_bind_int64(st, 6, (int64_t)p->next_at);
 	sqlite3_bind_text(st, 7, p->error, -1, SQLITE_STATIC);
-	return finish_change(s, st);
+	return sb_store_finish_change(s, st);
 }
 
-int sb_store_bury(struct sb_store *s, const char *endpoint, const struct sb_pending *p, uint64_t now)
+int sb_store_promote(struct sb_store *s, const char *endpoint, const uint8_t call[16], uint64_t now)
 {
-	sqlite3_stmt *st = change(s, ST_BURY, endpoint);
+	sqlite3_stmt *st = sb_store_change(s, ST_PROMOTE, endpoint);
 
-	bind_row(st, p);
-	sqlite3_bind_int64(st, 10, (int64_t)now);
-	return finish_change(s, st);
-}
-
-int sb_store_unpark(struct sb_store *s, const char *endpoint, const struct sb_pending *p, bool dead, uint64_t now)
-{
-	sqlite3_stmt *st;
-	int err = dead ? sb_store_bury(s, endpoint, p, now) : 0;
-
-	if(err != 0)
-		return err;
-	st = change(s, ST_UNPARK, endpoint);
-	bind_key(st, p);
-	err = finish_change(s, st);
-	if(err != 0)
-		return err;
-	st = change(s, ST_PROMOTE, endpoint);
-	sqlite3_bind_blob(st, 2, p->call, 16, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 2, call, 16, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, (int64_t)now);
-	return finish_change(s, st);
+	return sb_store_finish_change(s, st);
+}
+
+int sb_store_unpark(struct sb_store *s, const char *endpoint, const struct sb_pending *p, uint64_t now)
+{
+	sqlite3_stmt *st = sb_store_change(s, ST_UNPARK, endpoint);
+	int err;
+
+	sb_store_bind_key(st, p);
+	err = sb_store_finish_change(s, st);
+	return err != 0 ? err : sb_store_promote(s, endpoint, p->call, now);
 }
 
 int sb_store_hasten(struct sb_store *s, const char *endpoint, uint64_t now)
 {
-	sqlite3_stmt *st = change(s, ST_HASTEN, endpoint);
+	sqlite3_stmt *st = sb_store_change(s, ST_HASTEN, endpoint);
 
 	sqlite3_bind_int64(st, 2, (int64_t)now);
-	return finish_change(s, st);
+	return sb_store_finish_change(s, st);
 }
 
-int sb_store_trim_dead(struct sb_store *s, uint64_t keep)
-{
-	sqlite3_stmt *st = change(s, ST_TRIM, NULL);
-
-	sqlite3_bind_int64(st, 1, (int64_t)keep);
-	return finish_change(s, st);
-}
-
-static void read_row(sqlite3_stmt *st, int first, struct sb_pending *p)
+void sb_store_read_row(sqlite3_stmt *st, struct sb_pending *p)
 {
 	memset(p, 0, sizeof(*p));
-	if(sqlite3_column_bytes(st, first) == 16)
-		memcpy(p->call, sqlite3_column_blob(st, first), 16);
-	p->epoch = (uint32_t)sqlite3_column_int64(st, first + 1);
-	p->seq = (uint64_t)sqlite3_column_int64(st, first + 2);
-	p->pos.segment = (uint64_t)sqlite3_column_int64(st, first + 3);
-	p->pos.offset = (uint64_t)sqlite3_column_int64(st, first + 4);
-	p->tries = (uint32_t)sqlite3_column_int64(st, first + 5);
-	p->next_at = (uint64_t)sqlite3_column_int64(st, first + 6);
-	copy_text(p->error, sizeof(p->error), st, first + 7);
+	if(sqlite3_column_bytes(st, 0) == 16)
+		memcpy(p->call, sqlite3_column_blob(st, 0), 16);
+	p->epoch = (uint32_t)sqlite3_column_int64(st, 1);
+	p->seq = (uint64_t)sqlite3_column_int64(st, 2);
+	p->pos.segment = (uint64_t)sqlite3_column_int64(st, 3);
+	p->pos.offset = (uint64_t)sqlite3_column_int64(st, 4);
+	p->tries = (uint32_t)sqlite3_column_int64(st, 5);
+	p->next_at = (uint64_t)sqlite3_column_int64(st, 6);
+	sb_store_text(p->error, sizeof(p->error), st, 7);
+	p->type = (uint16_t)sqlite3_column_int(st, 8);
+	p->at = (uint64_t)sqlite3_column_int64(st, 9);
+	p->sequence = (uint64_t)sqlite3_column_int64(st, 10);
+	p->kept = sqlite3_column_int(st, 11) != 0;
 }
 
 int sb_store_due(struct sb_store *s, const char *endpoint, uint64_t now, struct sb_pending *out, int max)
 {
-	sqlite3_stmt *st = use(s, ST_DUE, endpoint);
+	sqlite3_stmt *st = sb_store_use(s, ST_DUE, endpoint);
 	int r, n = 0;
 
 	sqlite3_bind_int64(st, 2, (int64_t)now);
 	sqlite3_bind_int(st, 3, max);
 	while((r = sqlite3_step(st)) == SQLITE_ROW && n < max)
-		read_row(st, 0, &out[n++]);
+		sb_store_read_row(st, &out[n++]);
 	sqlite3_reset(st);
 	return r == SQLITE_DONE || r == SQLITE_ROW ? n : -EIO;
 }
@@ -393,18 +389,24 @@ static int one_number(sqlite3_stmt *st, uint64_t *out)
 
 int sb_store_next_due(struct sb_store *s, const char *endpoint, uint64_t *at)
 {
-	return one_number(use(s, ST_NEXT_DUE, endpoint), at);
+	return one_number(sb_store_use(s, ST_NEXT_DUE, endpoint), at);
 }
 
-int sb_store_oldest(struct sb_store *s, const char *endpoint, uint64_t *segment)
+int sb_store_oldest(struct sb_store *s, const char *endpoint, uint64_t *segment, uint64_t *at)
 {
-	return one_number(use(s, ST_OLDEST, endpoint), segment);
+	sqlite3_stmt *st = sb_store_use(s, ST_OLDEST, endpoint);
+	int r = sqlite3_step(st);
+
+	*segment = r == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+	*at = r == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 1) : 0;
+	sqlite3_reset(st);
+	return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : -EIO;
 }
 
 int sb_store_calls(
 		struct sb_store *s, const char *endpoint, int (*each)(const uint8_t call[16], uint32_t n, void *arg), void *arg)
 {
-	sqlite3_stmt *st = use(s, ST_CALLS, endpoint);
+	sqlite3_stmt *st = sb_store_use(s, ST_CALLS, endpoint);
 	int r, err = 0;
 
 	while(err == 0 && (r = sqlite3_step(st)) == SQLITE_ROW) {
@@ -417,45 +419,11 @@ int sb_store_calls(
 
 int sb_store_counts(struct sb_store *s, uint64_t *pending, uint64_t *dead)
 {
-	sqlite3_stmt *st = use(s, ST_COUNTS, NULL);
+	sqlite3_stmt *st = sb_store_use(s, ST_COUNTS, NULL);
 	int r = sqlite3_step(st);
 
 	*pending = r == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
 	*dead = r == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 1) : 0;
 	sqlite3_reset(st);
 	return r == SQLITE_ROW ? 0 : -EIO;
-}
-
-int sb_store_list(const char *path, const char *endpoint, bool (*each)(const struct sb_store_row *row, void *arg),
-		void *arg, int max, char *err, size_t err_len)
-{
-	static const char sql[] =
-			"SELECT call_id, epoch, seq, segment, offset, tries, next_at, error, endpoint FROM pending "
-			"WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY segment, offset LIMIT ?2";
-	struct sb_store_row row;
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = NULL;
-	int r = SQLITE_ERROR;
-
-	if(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
-		goto out;
-	sqlite3_busy_timeout(db, 500);
-	if(sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
-		goto out;
-	sqlite3_bind_text(st, 1, endpoint, -1, SQLITE_STATIC);
-	sqlite3_bind_int(st, 2, max);
-	while((r = sqlite3_step(st)) == SQLITE_ROW) {
-		read_row(st, 0, &row.p);
-		copy_text(row.endpoint, sizeof(row.endpoint), st, 8);
-		if(!each(&row, arg)) {
-			r = SQLITE_DONE;
-			break;
-		}
-	}
-out:
-	if(r != SQLITE_DONE)
-		snprintf(err, err_len, "%s cannot be read: %s", path, db != NULL ? sqlite3_errmsg(db) : "out of memory");
-	sqlite3_finalize(st);
-	sqlite3_close(db);
-	return r == SQLITE_DONE ? 0 : -EIO;
 }

@@ -93,7 +93,8 @@ enum cs_by
 	X(RPC, "rpc")                                                                     \
 	X(DROPPED, "dropped") /* the script neither relayed nor answered */               \
 	X(LOST, "lost")       /* set-up was cut by a restart and nothing came after it */ \
-	X(REPLACED, "replaced")
+	X(REPLACED, "replaced")                                                           \
+	X(OTHER_MODULE, "other_module") /* BYEs of the proxy that are not ours */
 
 enum cs_outcome
 {

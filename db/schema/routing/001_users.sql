@@ -1,24 +1,24 @@
 -- SPDX-License-Identifier: GPL-2.0-or-later
--- What the routing script reads: users, in Kamailio's own table. kamctl and other tools write it as they always did.
+-- Users, in Kamailio's own table (version 7): kamctl and other tools write it as they always did.
 CREATE TABLE IF NOT EXISTS version (
-    id INTEGER PRIMARY KEY NOT NULL,
+    id {serial},
     table_name VARCHAR(32) NOT NULL,
     table_version INTEGER DEFAULT 0 NOT NULL,
     CONSTRAINT version_table_name_idx UNIQUE (table_name)
-);
+){table};
 
 CREATE TABLE IF NOT EXISTS subscriber (
-    id INTEGER PRIMARY KEY NOT NULL,
+    id {serial},
     username VARCHAR(64) DEFAULT '' NOT NULL,
     domain VARCHAR(64) DEFAULT '' NOT NULL,
     password VARCHAR(64) DEFAULT '' NOT NULL,
     ha1 VARCHAR(128) DEFAULT '' NOT NULL,
     ha1b VARCHAR(128) DEFAULT '' NOT NULL,
     CONSTRAINT subscriber_account_idx UNIQUE (username, domain)
-);
+){table};
 
-INSERT OR IGNORE INTO version (table_name, table_version) VALUES ('subscriber', 7);
+INSERT {ignore} INTO version (table_name, table_version) VALUES ('subscriber', 7);
 
 -- One row a user as the script keeps them in memory: user@domain and H(username:realm:password).
 CREATE VIEW IF NOT EXISTS routing_credential (user, ha1) AS
-    SELECT username || '@' || domain, ha1 FROM subscriber WHERE ha1 <> '';
+    SELECT {join(username, '@', domain)}, ha1 FROM subscriber WHERE ha1 <> '';

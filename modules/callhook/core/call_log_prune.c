@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Retention: once an hour old calls go, in small chunks between the batches. */
+#include <stdio.h>
+
+#include "call_log_parts.h"
+#include "call_log_text.h"
+#include "db_prune.h"
+
+#define HOUR 3600000000ull
+#define DAY (24 * HOUR)
+#define PAUSE 200000ull /* between two chunks, µs */
+#define CHUNK 200u      /* calls */
+
+void cl_prune(struct sb_call_log *c)
+{
+	struct sb_cl_arena mem = {0};
+	struct sb_db_value before = {0};
+	struct sb_db_pruned sum = {0};
+	uint64_t keep = c->cfg.keep_days * DAY;
+	char text[40];
+	int rc;
+
+	if(keep == 0 || keep >= c->now || c->mono < c->prune_mono || !c->open || c->cfg.store->db == NULL)
+		return;
+	if(sb_cl_time(&before, &mem, c->now - keep) != 0 || before.kind != SB_DB_TEXT)
+		return;
+	snprintf(text, sizeof(text), "%.*s", (int)before.len, before.text);
+	sb_cl_free(&mem);
+	rc = sb_db_prune(c->cfg.store->db, text, CHUNK, &sum);
+	c->prune_mono = c->mono + (rc == (int)CHUNK ? PAUSE : HOUR);
+	if(rc < 0)
+		cl_say(c, SB_CALL_LOG_WARNING, "call log: calls older than %u days could not be deleted: %s; tried again in an hour",
+				c->cfg.keep_days, sb_db_error(c->cfg.store->db));
+	else
+		atomic_fetch_add(&c->cfg.status->pruned, (uint64_t)sum.calls);
+}

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "failures_group.h"
+#include "failures_names.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATTERNS (2 * FAILURES_DIMS + 1) /* each name, each name with the code, the code */
+#define NONE UINT32_MAX
+#define WORTH 1.0 /* what weighs less does not stand out */
+#define CODES 2000
+#define LEAST 2          /* failures that make a group */
+
+struct item
+{
+	uint64_t at;
+	uint32_t name[FAILURES_DIMS];
+	uint32_t call;
+	uint16_t what; /* code * 2 + rang */
+	bool rescued, set_aside;
+};
+
+struct group
+{
+	uint32_t name;
+	uint16_t what; /* 0: any */
+	uint8_t dim;
+	bool counts_calls, taken, asked;
+	enum
+	{
+		UNKNOWN,
+		GUESSED,
+		KNOWN
+	} state;                        /* of rate */
+	uint32_t members, first_member; /* in failures.member: indexes of items, by time */
+	uint32_t left;                  /* not set aside */
+	double weight;                  /* of those */
+	double rate;                    /* how far it stands out, 1 until guessed */
+	size_t good, all_good;          /* answered in the stretch; in all the time (asked, of what = 0) */
+	double take;                    /* failures in the stretch */
+	uint64_t most_first, most_last;
+};
+
+struct failures
+{
+	struct names names[FAILURES_DIMS], calls;
+	struct item *item;
+	size_t items, room;
+	struct group *group;
+	size_t groups, group_room;
+	uint32_t *slot; /* open addressing over group */
+	size_t slots;
+	uint32_t (*of)[PATTERNS]; /* groups of an item */
+	uint32_t *member;
+	uint64_t *at; /* of all items, in order */
+};
+
+double failures_weight(unsigned code, bool rang)
+{
+	static const struct
+	{
+		unsigned code;
+		double weight;
+	} row[] = {{401, 0.8}, {402, 0.8}, {403, 0.8}, {404, 0.4}, {407, 0.8}, {410, 0.4}, {415, 0.8}, {476, 1}, {477, 1},
+			{478, 1}, {479, 1}, {480, 0.15}, {484, 0.4}, {485, 0.4}, {486, 0.1}, {487, 0.1}, {488, 0.8}, {600, 0.1},
+			{603, 0.15}, {604, 0.4}, {606, 0.8}};
+	if(code == 408)
+		return rang ? 0.1 : 1;
+	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		if(row[i].code == code)
+			return row[i].weight;
+	}
+	return code >= 500 && code < 600 ? 1 : 0.6;
+}
+
+struct failures *failures_new(void)
+{
+	return calloc(1, sizeof(struct failures));
+}
+
+static void forget_groups(struct failures *f)
+{
+	free(f->group);
+	free(f->slot);
+	free(f->of);
+	free(f->member);
+	free(f->at);
+	f->at = NULL;
+	f->group = NULL;
+	f->slot = NULL;
+	f->of = NULL;
+	f->member = NULL;
+	f->groups = f->group_room = f->slots = 0;
+}
+
+void failures_free(struct failures *f)
+{
+	if(f == NULL)
+		return;
+	for(int d = 0; d < FAILURES_DIMS; d++)
+		names_free(&f->names[d]);
+	names_free(&f->calls);
+	forget_groups(f);
+	free(f->item);
+	free(f);
+}
+
+size_t failures_count(const struct failures *f)
+{
+	return f->items;
+}
+
+int failures_add(struct failures *f, const struct failure *in)
+{
+	int failed = 0;
+	if(f->items == f->room) {
+		size_t room = f->room > 0 ? f->room * 2 : 1024;
+		struct item *p = realloc(f->item, room * sizeof(*p));
+		if(p == NULL)
+			return -ENOMEM;
+		f->item = p;
+		f->room = room;
+	}
+	struct item *i = &f->item[f->items];
+	*i = (struct item){.at = in->at, .rescued = in->rescued, .what = (uint16_t)(in->code % 1000 * 2 + (in->code == 408 && in->rang))};
+	for(int d = 0; d < FAILURES_DIMS; d++)
+		i->name[d] = names_number(&f->names[d], in->name[d], &failed);
+	i->call = names_number(&f->calls, in->call_id, &failed);
+	if(failed == 0)
+		f->items++;
+	return failed;
+}
+
+/** By call, and within a call by time: so a group sees the attempts of one call one after another. */
+static int by_call(const void *x, const void *y)
+{
+	const struct item *a = x, *b = y;
+	if(a->call != b->call)
+		return a->call < b->call ? -1 : 1;
+	return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static uint32_t place(const struct failures *f, uint8_t dim, uint32_t name, uint16_t what)
+{
+	uint64_t h = ((uint64_t)name << 20 | (uint64_t)what << 4 | dim) * 0x9e3779b97f4a7c15u;
+	size_t i = (h >> 24) & (f->slots - 1);
+	for(; f->slot[i] != 0; i = (i + 1) & (f->slots - 1)) {
+		const struct group *g = &f->group[f->slot[i] - 1];
+		if(g->name == name && g->what == what && g->dim == dim)
+			break;
+	}
+	return (uint32_t)i;
+}
+
+static int grow_groups(struct failures *f)
+{
+	size_t slots = f->slots > 0 ? f->slots * 2 : 4096;
+	uint32_t *slot = calloc(slots, sizeof(*slot));
+	struct group *group = slot != NULL ? realloc(f->group, slots / 2 * sizeof(*group)) : NULL;
+	if(group == NULL) {
+		free(slot);
+		return -ENOMEM;
+	}
+	free(f->slot);
+	f->slot = slot;
+	f->slots = slots;
+	f->group = group;
+	for(size_t i = 0; i < f->groups; i++)
+		f->slot[place(f, group[i].dim, group[i].name, group[i].what)] = (uint32_t)i + 1;
+	return 0;
+}
+
+/** @return its index, or NONE: no memory */
+static uint32_t group_of(struct failures *f, uint8_t dim, uint32_t name, uint16_t what)
+{
+	if(f->groups * 2 >= f->slots && grow_groups(f) != 0)
+		return NONE;
+	uint32_t at = place(f, dim, name, what);
+	if(f->slot[at] == 0) {
+		f->group[f->groups] = (struct group){.dim = dim, .name = name, .what = what, .rate = 1};
+		f->group[f->groups].counts_calls = dim == BY_THE_NUMBER || dim == BY_THE_CALLER;
+		f->slot[at] = (uint32_t)++f->groups;
+	}
+	return f->slot[at] - 1;
+}
+
+/** Every item's groups, and every group's items. A number's or a caller's are calls: the last attempt stands for all with the same code. */
+static int build(struct failures *f)
+{
+	qsort(f->item, f->items, sizeof(*f->item), by_call);
+	f->of = malloc((f->items > 0 ? f->items : 1) * sizeof(*f->of));
+	if(f->of == NULL)
+		return -ENOMEM;
+	for(size_t i = 0; i < f->items; i++) {
+		const struct item *it = &f->item[i];
+		uint32_t *of = f->of[i];
+		for(int p = 0; p < PATTERNS; p++) {
+			uint8_t dim = (uint8_t)(p / 2);
+			bool code = p % 2 == 1 || dim == BY_THE_CODE;
+			uint32_t name = dim < FAILURES_DIMS ? it->name[dim] : 0;
+			of[p] = NONE;
+			if(dim < FAILURES_DIMS && name == 0)
+				continue;
+			of[p] = group_of(f, dim, name, code ? it->what : 0);
+			if(of[p] == NONE)
+				return -ENOMEM;
+			if(f->group[of[p]].counts_calls && i > 0 && f->item[i - 1].call == it->call && f->of[i - 1][p] == of[p])
+				f->of[i - 1][p] = NONE;
+			else
+				f->group[of[p]].members++;
+		}
+	}
+	return 0;
+}
+
+static const struct item *sort_items;
+static int by_time(const void *x, const void *y)
+{
+	const struct item *a = &sort_items[*(const uint32_t *)x], *b = &sort_items[*(const uint32_t *)y];
+	return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static int index_members(struct failures *f)
+{
+	size_t all = 0;
+	uint32_t *order = malloc((f->items > 0 ? f->items : 1) * sizeof(*order));
+	for(size_t g = 0; g < f->groups; g++) {
+		f->group[g].first_member = (uint32_t)all;
+		all += f->group[g].members;
+	}
+	f->member = malloc((all > 0 ? all : 1) * sizeof(*f->member));
+	f->at = malloc((f->items > 0 ? f->items : 1) * sizeof(*f->at));
+	if(order == NULL || f->member == NULL || f->at == NULL) {
+		free(order);
+		return -ENOMEM;
+	}
+	for(size_t i = 0; i < f->items; i++)
+		order[i] = (uint32_t)i;
+	sort_items = f->item;
+	qsort(order, f->items, sizeof(*order), by_time);
+	for(size_t i = 0; i < f->items; i++) {
+		const struct item *it = &f->item[order[i]];
+		f->at[i] = it->at;
+		double w = failures_weight(it->what / 2, it->what % 2 != 0);
+		for(int p = 0; p < PATTERNS; p++) {
+			uint32_t at = f->of[order[i]][p];
+			if(at == NONE)
+				continue;
+			struct group *g = &f->group[at];
+			f->member[g->first_member + g->left++] = order[i];
+			g->weight += w;
+		}
+	}
+	free(order);
+	return 0;
+}
+
+/** A name is better than a code alone, one code better than several, a trunk better than the address it is reached at. */
+static double preference(const struct group *g)
+{
+	static const double of_dim[] = {1, 1, 0.95, 0.9, 0.9, 0.5};
+	return of_dim[g->dim] * (g->what == 0 ? 0.8 : 1);
+}
+
+static double score(const struct group *g)
+{
+	if(g->taken || g->left < LEAST || g->left * 2 < g->members)
+		return 0;
+	return g->weight * preference(g) * g->rate;
+}
+
+/** Times of what is left of the group, in order. The caller frees them. */
+static uint64_t *times(const struct failures *f, const struct group *g, size_t *n)
+{
+	const uint32_t *m = f->member + g->first_member;
+	uint64_t *at = malloc((g->members > 0 ? g->members : 1) * sizeof(*at));
+	*n = 0;
+	for(size_t i = 0; at != NULL && i < g->members; i++) {
+		if(!f->item[m[i]].set_aside)
+			at[(*n)++] = f->item[m[i]].at;
+	}
+	return at;
+}
+
+/** Where the shortest time begins that holds k of them. */
+static size_t densest(const uint64_t *at, size_t n, size_t k)
+{
+	size_t from = 0;
+	for(size_t i = 1; i + k <= n; i++) {
+		if(at[i + k - 1] - at[i] < at[from + k - 1] - at[from])
+			from = i;
+	}
+	return from;
+}
+
+/** What nine of ten of those left have there; 0: nothing. Boyer and Moore's vote, then counted. */
+static uint32_t common(const struct failures *f, const struct group *g, enum failures_dim dim)
+{
+	const uint32_t *m = f->member + g->first_member;
+	uint32_t name = 0;
+	size_t votes = 0, have = 0, of = 0;
+	for(size_t i = 0; i < g->members; i++) {
+		const struct item *it = &f->item[m[i]];
+		if(it->set_aside)
+			continue;
+		if(votes == 0)
+			name = it->name[dim];
+		votes = it->name[dim] == name ? votes + 1 : votes - 1;
+	}
+	for(size_t i = 0; i < g->members; i++) {
+		of += !f->item[m[i]].set_aside;
+		have += !f->item[m[i]].set_aside && f->item[m[i]].name[dim] == name;
+	}
+	return have * 10 >= of * 9 ? name : 0;
+}
+
+/** Lower end of what a share may really be (Wilson, 95 %): 3 of 3 prove little, 300 of 300 much. */
+static double at_least(double k, double n)
+{
+	const double z = 1.96;
+	double p = k / n;
+	return (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n);
+}
+
+/** How far the share that failed stands out: above twice what is usual for these codes. */
+static double stands_out(double k, double good, double usual)
+{
+	double over = usual < 0.25 ? 2 * usual : 0.5;
+	double share = at_least(k, k + good);
+	return share > over ? share - over : 0;
+}
+
+struct asking
+{
+	failures_good good;
+	void *arg;
+	uint64_t first, last; /* of all failures */
+	size_t all_good;      /* calls answered in that time, about */
+	size_t of_code[CODES];
+};
+
+static struct group *parent(struct failures *f, const struct group *g)
+{
+	return &f->group[f->slot[place(f, g->dim, g->name, 0)] - 1];
+}
+
+/** What went well with that name; counted where the group itself shows where it went. */
+static size_t good_of(const struct failures *f, const struct group *g, const struct asking *q, uint64_t first, uint64_t last)
+{
+	enum failures_dim via_dim = BY_THE_TRUNK;
+	uint32_t via = 0;
+	if(q->good == NULL)
+		return 0;
+	if(g->dim == BY_THE_DESTINATION) {
+		via = common(f, g, BY_THE_TRUNK);
+		via_dim = via != 0 ? BY_THE_TRUNK : BY_THE_AGENT;
+		via = via != 0 ? via : common(f, g, BY_THE_AGENT);
+	}
+	return q->good(g->dim, g->dim < FAILURES_DIMS ? names_text(&f->names[g->dim], g->name) : NULL, via_dim,
+			names_text(&f->names[via_dim], via), first, last, q->arg);
+}
+
+/** Tries that failed with that name in a stretch, for whatever reason. */
+static size_t all_failed(struct failures *f, const struct group *g, uint64_t first, uint64_t last)
+{
+	size_t edge[2];
+	const struct group *all = g->dim == BY_THE_CODE ? NULL : parent(f, g);
+	for(int side = 0; side < 2; side++) {
+		size_t low = 0, high = all != NULL ? all->members : f->items;
+		while(low < high) {
+			size_t mid = (low + high) / 2;
+			uint64_t at = all != NULL ? f->item[f->member[all->first_member + mid]].at : f->at[mid];
+			if(at < first + (side == 0 ? 0 : last - first + 1))
+				low = mid + 1;
+			else
+				high = mid;
+		}
+		edge[side] = low;
+	}
+	return edge[1] - edge[0];
+}
+
+static double usual(const struct failures *f, const struct group *g, const struct asking *q)
+{
+	size_t of = g->what != 0 ? q->of_code[g->what] : f->items;
+	return q->good != NULL ? (double)of / (double)(f->items + q->all_good) : 0;
+}
+
+static double how_far(struct failures *f, const struct group *g, const struct asking *q, double k, size_t n, double good,
+		uint64_t first, uint64_t last)
+{
+	double others = (double)all_failed(f, g, first, last) - k;
+	return k / (double)n * stands_out(k, good + (others > 0 ? others : 0), usual(f, g, q));
+}
+
+/**
+ * The stretch in which the group stands out most: all of its time, or the shortest that holds a part of it, as far as can be told from what
+ * went well in all the time. @return false: no time to ask, or no memory
+ */
+static bool guess(struct failures *f, struct group *g, const struct asking *q)
+{
+	static const double part[] = {1, 0.8, 0.5, 0.25, 0.1, 0.05};
+	size_t n;
+	struct group *p = g->dim == BY_THE_CODE ? NULL : parent(f, g);
+	if(p != NULL && !p->asked) {
+		p->all_good = good_of(f, p, q, q->first, q->last);
+		p->asked = p->all_good != FAILURES_NO_TIME;
+	}
+	double good = p != NULL ? (double)p->all_good : (double)q->all_good, best = -1;
+	uint64_t *at = p == NULL || p->asked ? times(f, g, &n) : NULL;
+	if(at == NULL)
+		return false;
+	for(size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+		size_t k = (size_t)((double)n * part[i] + 0.999);
+		if(k == 0 || (i > 0 && k < LEAST))
+			break;
+		size_t from = densest(at, n, k);
+		uint64_t first = at[from], last = at[from + k - 1];
+		double far = how_far(f, g, q, (double)k, n, good * (double)(last - first) / (double)(q->last - q->first + 1), first, last);
+		if(far <= best)
+			continue;
+		best = far;
+		g->take = (double)k;
+		g->most_first = first;
+		g->most_last = last;
+	}
+	free(at);
+	g->rate = best;
+	g->state = GUESSED;
+	return true;
+}
+
+/** The same, with what went well in that stretch. */
+static bool make_sure(struct failures *f, struct group *g, const struct asking *q)
+{
+	size_t good = good_of(f, g, q, g->most_first, g->most_last);
+	if(good == FAILURES_NO_TIME)
+		return false;
+	g->good = good;
+	g->rate = how_far(f, g, q, g->take, g->left, (double)good, g->most_first, g->most_last);
+	g->state = KNOWN;
+	return true;
+}
+
+/** @param all false: only of those that are known, since there is no time to ask for others */
+static struct group *best(struct failures *f, bool all)
+{
+	struct group *b = NULL;
+	double most = WORTH;
+	for(size_t i = 0; i < f->groups; i++) {
+		double s = all || f->group[i].state == KNOWN ? score(&f->group[i]) : 0;
+		if(s > most) {
+			most = s;
+			b = &f->group[i];
+		}
+	}
+	return b;
+}
+
+static void top_codes(const uint32_t of_code[CODES], struct failures_codes out[FAILURES_CODES])
+{
+	for(uint32_t what = 0; what < CODES; what++) {
+		size_t at = 0;
+		while(at < FAILURES_CODES && out[at].count >= of_code[what])
+			at++;
+		if(at == FAILURES_CODES)
+			continue;
+		memmove(&out[at + 1], &out[at], (FAILURES_CODES - 1 - at) * sizeof(*out));
+		out[at] = (struct failures_codes){what / 2, what % 2 != 0, of_code[what]};
+	}
+}
+
+static void describe(const struct failures *f, const struct group *g, struct failures_group *out)
+{
+	const uint32_t *m = f->member + g->first_member;
+	uint32_t of_code[CODES] = {0};
+	*out = (struct failures_group){.dim = g->dim, .code = g->what / 2, .rang = g->what % 2 != 0, .good = g->good,
+			.most_first = g->most_first, .most_last = g->most_last};
+	out->name = g->dim < FAILURES_DIMS ? names_text(&f->names[g->dim], g->name) : NULL;
+	for(size_t i = 0; i < g->members; i++) {
+		const struct item *it = &f->item[m[i]];
+		if(it->set_aside)
+			continue;
+		out->count++;
+		out->rescued += it->rescued;
+		out->first = out->first == 0 ? it->at : out->first;
+		out->last = it->at;
+		out->example = names_text(&f->calls, it->call);
+		of_code[it->what]++;
+	}
+	top_codes(of_code, out->codes);
+	for(int d = 0; d < FAILURES_DIMS; d++) {
+		if(d != (int)g->dim)
+			out->common[d] = names_text(&f->names[d], common(f, g, (enum failures_dim)d));
+	}
+}
+
+static void set_aside_one(struct failures *f, size_t at)
+{
+	struct item *it = &f->item[at];
+	double w = failures_weight(it->what / 2, it->what % 2 != 0);
+	if(it->set_aside)
+		return;
+	it->set_aside = true;
+	for(int p = 0; p < PATTERNS; p++) {
+		if(f->of[at][p] == NONE)
+			continue;
+		f->group[f->of[at][p]].left--;
+		f->group[f->of[at][p]].weight -= w;
+	}
+}
+
+/** With a call, its other attempts that failed for the same reason. */
+static void set_aside(struct failures *f, struct group *g)
+{
+	const uint32_t *m = f->member + g->first_member;
+	g->taken = true;
+	for(size_t i = 0; i < g->members; i++) {
+		set_aside_one(f, m[i]);
+		for(size_t at = m[i]; g->counts_calls && at > 0 && f->item[at - 1].call == f->item[m[i]].call; at--) {
+			if(f->item[at - 1].name[g->dim] == g->name && (g->what == 0 || f->item[at - 1].what == g->what))
+				set_aside_one(f, at - 1);
+		}
+	}
+}
+
+static void prepare(struct failures *f, struct asking *q)
+{
+	q->first = UINT64_MAX;
+	for(size_t i = 0; i < f->items; i++) {
+		struct item *it = &f->item[i];
+		it->set_aside = false;
+		q->of_code[it->what]++;
+		q->first = it->at < q->first ? it->at : q->first;
+		q->last = it->at > q->last ? it->at : q->last;
+	}
+	if(q->good != NULL && f->items > 0)
+		q->all_good = q->good(BY_THE_CODE, NULL, BY_THE_TRUNK, NULL, q->first, q->last, q->arg);
+	if(q->all_good == FAILURES_NO_TIME)
+		q->all_good = 0;
+}
+
+int failures_find(struct failures *f, failures_good good, void *arg, struct failures_group *out, size_t most)
+{
+	struct asking q = {.good = good, .arg = arg};
+	size_t found = 0;
+	forget_groups(f);
+	prepare(f, &q);
+	int rc = build(f);
+	if(rc == 0)
+		rc = index_members(f);
+	for(bool time = true; rc == 0 && found < most;) {
+		struct group *g = best(f, time);
+		if(g == NULL)
+			break;
+		if(g->state == UNKNOWN) {
+			time = guess(f, g, &q);
+		} else if(g->state == GUESSED) {
+			time = make_sure(f, g, &q);
+		} else {
+			describe(f, g, &out[found++]);
+			set_aside(f, g);
+		}
+	}
+	return rc != 0 ? rc : (int)found;
+}
+
+size_t failures_rest(const struct failures *f, struct failures_codes out[FAILURES_CODES])
+{
+	uint32_t of_code[CODES] = {0};
+	size_t n = 0;
+	memset(out, 0, FAILURES_CODES * sizeof(*out));
+	for(size_t i = 0; i < f->items; i++) {
+		if(!f->item[i].set_aside)
+			of_code[f->item[i].what]++;
+		n += !f->item[i].set_aside;
+	}
+	top_codes(of_code, out);
+	return n;
+}
