@@ -85,7 +85,7 @@ async function away(sb) {
   const load = await Load.start(sb, { rate: AWAY.rate, hold: 1000, name: 'away' });
   await sleep(AWAY.seconds * 1000);
   const counted = await load.stop();
-  const behind = { hooks: (await sb.signalbox('hooks')).stdout, callLog: await sb.rpc('callhook.call_log'), ms: Date.now() - from };
+  const behind = { hooks: await shell(sb, 'hooks'), ms: Date.now() - from };
   await Promise.all([sb.receiver.open(), release()]);
   const back = Date.now();
   const wanted = load.ended().size * 5;
@@ -94,7 +94,7 @@ async function away(sb) {
     since(() => sb.receiver.events().length - events, 'events that the receiver got'), since(async () => await rowsOf(sb, 'callstate_event') - rows, 'events in the database')]);
   const ids = load.ended();
   return {
-    load, counted, ids, behind, caughtUp: { receiver, callLog }, hooks: (await sb.signalbox('hooks')).stdout,
+    load, counted, ids, behind, caughtUp: { receiver, callLog }, hooks: await shell(sb, 'hooks'),
     received: new Set(sb.receiver.events().map((e) => e.data.sip_call_id).filter((id) => ids.has(id))).size,
 rows: (await sb.sql('SELECT sip_call_id FROM callstate_call WHERE ended_at IS NOT NULL;')).trim().split('\n').filter((id) => ids.has(id)).length,
   };
@@ -104,9 +104,9 @@ function showAway(sb, n, a) {
   const s = (ms) => `${(ms / 1000).toFixed(1)} s`;
   console.log(`${n}  Away, and back`);
   console.log(`      For ${s(a.behind.ms)} the receiver of the webhooks is down, and ${sb.mariadb ? 'MariaDB is killed (kill -9)' : 'another process has locked the SQLite file'}. SIPp makes ${a.ids.size} calls, ${a.counted.failed} fail.\n`);
-  console.log(`      $ signalbox hooks\n${indent(a.behind.hooks)}\n`);
+  console.log(a.behind.hooks);
   console.log(`      Both are back; the receiver has everything after ${s(a.caughtUp.receiver)}, the database after ${s(a.caughtUp.callLog)}.\n`);
-  console.log(`      $ signalbox hooks\n${indent(a.hooks)}\n`);
+  console.log(a.hooks);
   console.log(`      calls of that time: SIPp ${a.ids.size}, receiver ${a.received}, rows in callstate_call ${a.rows}\n`);
 }
 
@@ -127,6 +127,13 @@ async function why(sb, call) {
   const [text, json] = [await sb.signalbox('why', call), await sb.signalbox('why', call, '--json')];
   if (text.code !== 0) throw new Error(`signalbox why ${call} ended with ${text.code}: ${text.out}`);
   return { text: text.stdout, ...JSON.parse(json.stdout) };
+}
+
+/** A command as it is typed, and what it prints. */
+async function shell(sb, ...args) {
+  const r = await sb.signalbox(...args);
+  if (r.code !== 0) throw new Error(`signalbox ${args.join(' ')} ended with ${r.code}: ${r.out}`);
+  return `      $ signalbox ${args.join(' ')}\n${indent(r.stdout)}\n`;
 }
 
 const indent = (text) => text.trimEnd().replace(/^(?=.)/gm, '      ');
@@ -150,6 +157,9 @@ async function show(sb, results, talk, gone) {
   console.log(`${++n}  Two phones with real RTP through rtpengine`);
   console.log(`      anna registers and calls ben: ${talk.packets} packets through rtpengine, anna heard ben for ${talk.heard.anna.toFixed(1)} s, ben heard anna for ${talk.heard.ben.toFixed(1)} s\n`);
   console.log(`      $ signalbox why ${talk.id}\n${indent((await told(talk.id)).text)}\n`);
+  console.log(`${++n}  The call log: a row a call, in ${sb.mariadb ? 'MariaDB' : 'SQLite'}\n`);
+  console.log(await shell(sb, 'calls', '--code', '486'));
+  console.log(await shell(sb, 'failures'));
   showAway(sb, ++n, gone);
   fs.writeFileSync(path.join(OUT, 'why.txt'), all.join('\n\n'));
 }

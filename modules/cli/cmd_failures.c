@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ASK_MS 400u /* for what went well beside the failures */
+#define ASK_MS 1000u /* for what went well beside the failures */
 #define GROUPS 8u
 #define GROUPS_MAX 100u
 #define DAY_US (86400ull * 1000000)

@@ -139,8 +139,8 @@ static void make(struct demo *d, struct made *m, uint64_t at)
 	m->ringing = rang ? at + 300000 + below(d, 2500000) : 0;
 	m->answered = m->fate->code == 0 ? m->ringing + 1000000 + below(d, 20000000) : 0;
 	m->ended = m->answered != 0 ? m->answered + 3000000 + below(d, 600000000)
-			   : rang		? m->ringing + 5000000 + below(d, 25000000)
-							: at + 80000 + below(d, 900000) + (m->fate->local ? 5000000 : 0);
+			   : rang           ? m->ringing + 5000000 + below(d, 25000000)
+								: at + 80000 + below(d, 900000) + (m->fate->local ? 5000000 : 0);
 	m->tries = !m->inbound && m->fate->code == 503 ? 2 : 1;
 	m->events = (m->ringing != 0) + (m->answered != 0) + 3;
 }
@@ -199,7 +199,8 @@ static int put_attempt(struct demo *d, const struct made *m, unsigned n)
 	text(&r, "call_id", m->id);
 	number(&r, "n", n);
 	number(&r, "last_sequence", m->events);
-	snprintf(uri, sizeof(uri), "sip:%s@%s", m->inbound ? agents[m->agent] : m->to, m->inbound ? "sip.example.com" : "192.0.2.11");
+	snprintf(uri, sizeof(uri), "sip:%s@%s", m->inbound ? agents[m->agent] : m->to,
+			m->inbound ? "sip.example.com" : "192.0.2.11");
 	text(&r, "uri", uri);
 	text(&r, "destination", m->inbound ? "udp:198.51.100.20:5060" : destinations[trunk]);
 	text(&r, "trunk", m->inbound ? NULL : trunks[trunk]);
@@ -219,7 +220,8 @@ static int put_attempt(struct demo *d, const struct made *m, unsigned n)
 	return insert(d, "callstate_attempt", &r);
 }
 
-static int put_event(struct demo *d, const struct made *m, unsigned sequence, const char *type, uint64_t at, const char *state)
+static int put_event(
+		struct demo *d, const struct made *m, unsigned sequence, const char *type, uint64_t at, const char *state)
 {
 	struct row r = {.n = 0};
 	char id[64];
@@ -327,13 +329,15 @@ int db_demo(struct cli *c, int argc, char **argv)
 	if(there < 0) {
 		rc = db_failed(c, "the call log cannot be read (signalbox db check says more)", d.db);
 	} else if(there > 0) {
-		fprintf(c->err, "signalbox: there are calls in %s: made-up ones are put into an empty call log only.\n", url.shown);
+		fprintf(c->err, "signalbox: there are calls in %s: made-up ones are put into an empty call log only.\n",
+				url.shown);
 		rc = CLI_NOT_FOUND;
 	} else if(fill(&d) != 0) {
 		rc = db_failed(c, "writing", d.db);
 	} else {
-		fprintf(c->out, "%s\n%" PRId64 " made-up calls of one day, with %" PRId64 " attempts and %" PRId64
-						" events; an endpoint demo, switched off\n",
+		fprintf(c->out,
+				"%s\n%" PRId64 " made-up calls of one day, with %" PRId64 " attempts and %" PRId64
+				" events; an endpoint demo, switched off\n",
 				url.shown, d.calls, d.attempts, d.events);
 	}
 	sb_db_close(d.db);

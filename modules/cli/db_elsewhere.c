@@ -32,14 +32,17 @@ static void journal(struct erasure *e)
 		return;
 	if(cli_find(&quiet) != CLI_OK || filter_init(&f, &quiet, &o) != CLI_OK
 			|| cli_reader(&quiet, (struct sb_pos){0, 0}, &r) != CLI_OK) {
-		add(e, "journals of Signalbox: there is none in %s; look where Kamailio runs (signalbox --dir DIR journal count --number …)",
+		add(e,
+				"journals of Signalbox: there is none in %s; look where Kamailio runs (signalbox --dir DIR journal "
+				"count --number …)",
 				e->c->dir);
 	} else {
 		while(sb_reader_next(r, &rec) == 1)
 			events += filter_takes(&f, &rec, &fields);
 		sb_reader_close(r);
 		add(e,
-				"the journal in %s: %" PRIu64 " events with it in From, To or Request-URI, until every sink is past their segments; "
+				"the journal in %s: %" PRIu64
+				" events with it in From, To or Request-URI, until every sink is past their segments; "
 				"what the call log has not read yet comes into it with the number: run this again then",
 				quiet.journal, events);
 	}
@@ -66,7 +69,8 @@ static void receivers(struct erasure *e)
 {
 	char list[400] = "";
 	sb_db_query(e->db, "SELECT id FROM callhook_endpoint ORDER BY id", NULL, 0, take_receiver, list);
-	add(e, "receivers of webhooks, and who they gave it to: %s", list[0] != '\0' ? list : "none in callhook_endpoint now");
+	add(e, "receivers of webhooks, and who they gave it to: %s",
+			list[0] != '\0' ? list : "none in callhook_endpoint now");
 }
 
 static bool take_flag(const struct sb_db_value *row, unsigned columns, void *arg)
@@ -83,7 +87,8 @@ static void server(struct erasure *e)
 		return;
 	sb_db_query(e->db, "SELECT @@log_bin", NULL, 0, take_flag, &log_bin);
 	if(log_bin)
-		add(e, "the server's binary logs, until they expire (binlog_expire_logs_seconds, PURGE BINARY LOGS), and replicas that lag");
+		add(e, "the server's binary logs, until they expire (binlog_expire_logs_seconds, PURGE BINARY LOGS), and "
+			   "replicas that lag");
 	add(e, "the server's undo space and pages, until InnoDB has purged and written over them");
 }
 

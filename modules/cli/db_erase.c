@@ -40,11 +40,14 @@ static const struct
 	const char *spelled_too;
 } table[] = {
 		{"callstate_call", in_call, sizeof(in_call) / sizeof(in_call[0]),
-				"from_number = NULL, to_number = NULL, from_digits = NULL, to_digits = NULL, from_uri = NULL, from_name = NULL, "
-				"to_uri = NULL, request_uri = NULL, source = NULL, attributes = NULL, sip_reason = NULL, sip_call_id = 'erased'",
+				"from_number = NULL, to_number = NULL, from_digits = NULL, to_digits = NULL, from_uri = NULL, "
+				"from_name = NULL, "
+				"to_uri = NULL, request_uri = NULL, source = NULL, attributes = NULL, sip_reason = NULL, sip_call_id = "
+				"'erased'",
 				"did", "agent"},
 		{"callstate_attempt", in_attempt, sizeof(in_attempt) / sizeof(in_attempt[0]),
-				"uri = NULL, to_number = NULL, reason = NULL, destination = CASE WHEN trunk IS NULL THEN NULL ELSE destination END",
+				"uri = NULL, to_number = NULL, reason = NULL, destination = CASE WHEN trunk IS NULL THEN NULL ELSE "
+				"destination END",
 				"agent", NULL},
 		{"callstate_event", in_event, sizeof(in_event) / sizeof(in_event[0]),
 				"note = NULL, sip_reason = NULL, sip_branch = NULL, from_tag = NULL, to_tag = NULL", "agent", NULL},
@@ -134,8 +137,8 @@ static int scan(struct erasure *e, unsigned t)
 		SAY(where, "%s%s LIKE ? ESCAPE '!'", i > 0 ? " OR " : "", s.column[i].name);
 		p[i] = (struct sb_db_value){SB_DB_TEXT, 0, like, strlen(like)};
 	}
-	snprintf(sql, sizeof(sql), "SELECT call_id, %s%s FROM %s WHERE %s", s.calls ? "started_at, ended_at" : "NULL, NULL", names,
-			table[t].name, where);
+	snprintf(sql, sizeof(sql), "SELECT call_id, %s%s FROM %s WHERE %s", s.calls ? "started_at, ended_at" : "NULL, NULL",
+			names, table[t].name, where);
 	if(sb_db_query(e->db, sql, p, s.columns, take_row, &s) < 0)
 		return db_failed(e->c, "the call log cannot be read", e->db);
 	if(e->failed) {
@@ -144,7 +147,8 @@ static int scan(struct erasure *e, unsigned t)
 	}
 	if(e->too_many) {
 		fprintf(e->c->err,
-				"signalbox: db erase: this is the end of more than %u numbers that were written down; give more of its digits, or "
+				"signalbox: db erase: this is the end of more than %u numbers that were written down; give more of its "
+				"digits, or "
 				"--exact. Nothing was changed.\n",
 				ERASE_SPELLINGS);
 		return CLI_USAGE;
@@ -241,18 +245,22 @@ static void report(struct erasure *e, const char *shown)
 	fprintf(out, "%s\n%s: %zu calls", shown, e->yes ? "erased" : "would be erased", e->ids.used);
 	if(e->first[0] != '\0')
 		fprintf(out, " from %.10s to %.10s", e->first, e->last);
-	fprintf(out, "; rows: callstate_call %" PRId64 ", callstate_attempt %" PRId64 ", callstate_event %" PRId64 "\n", e->calls,
-			e->attempts, e->events);
+	fprintf(out, "; rows: callstate_call %" PRId64 ", callstate_attempt %" PRId64 ", callstate_event %" PRId64 "\n",
+			e->calls, e->attempts, e->events);
 	if(e->ids.used > 0) {
 		fprintf(out, "  the number as it %s written there (times):\n", e->yes ? "was" : "is");
 		print_spellings(e);
 		fprintf(out,
-				"  %s: numbers, URIs, names, Call-ID, tags, addresses of phones, attributes, notes, reason texts, of both sides\n"
-				"  %s: times, durations, states, codes, trunk, flow; DID and agent where they are not the number itself\n",
+				"  %s: numbers, URIs, names, Call-ID, tags, addresses of phones, attributes, notes, reason texts, of "
+				"both sides\n"
+				"  %s: times, durations, states, codes, trunk, flow; DID and agent where they are not the number "
+				"itself\n",
 				e->yes ? "gone" : "would go", e->yes ? "kept for statistics" : "would stay for statistics");
 	}
 	if(e->going_on > 0)
-		fprintf(out, "%u of these calls are not over: what comes next is written with the number again. Run this again after them.\n",
+		fprintf(out,
+				"%u of these calls are not over: what comes next is written with the number again. Run this again "
+				"after them.\n",
 				e->going_on);
 	fprintf(out, "Not touched, and may hold the number:\n");
 	json_array_foreach(e->elsewhere, i, line) fprintf(out, "  - %s\n", json_string_value(line));
@@ -264,8 +272,9 @@ static void report_json(struct erasure *e, const char *shown)
 {
 	json_t *spelled = json_array();
 	for(unsigned i = 0; i < e->spellings; i++)
-		json_array_append_new(spelled, json_pack("{s:s, s:I}", "text", text_plain(e->spelling[i], strlen(e->spelling[i])).s,
-											   "times", (json_int_t)e->times[i]));
+		json_array_append_new(
+				spelled, json_pack("{s:s, s:I}", "text", text_plain(e->spelling[i], strlen(e->spelling[i])).s, "times",
+								 (json_int_t)e->times[i]));
 	print_json(e->c,
 			json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:O}", "database", shown, "erased", e->yes, "calls",
 					(json_int_t)e->ids.used, "call_rows", (json_int_t)e->calls, "attempt_rows", (json_int_t)e->attempts,
@@ -285,7 +294,8 @@ static int run(struct erasure *e, const struct sb_db_url *url)
 	if(rc == CLI_OK) {
 		if(e->yes && !db_settle(e->db))
 			json_array_append_new(e->elsewhere,
-					json_string("the file's -wal, until those who read it now are done: run this again, or restart them"));
+					json_string(
+							"the file's -wal, until those who read it now are done: run this again, or restart them"));
 		erase_elsewhere(e);
 		if(e->c->json)
 			report_json(e, url->shown);
@@ -306,7 +316,8 @@ int db_erase(struct cli *c, int argc, char **argv)
 	struct sb_db_url url;
 	int rc = db_options(c, "erase", argc, argv, o, 4);
 	if(rc == CLI_OK && (e.number == NULL || strlen(e.number) < 2 || strlen(e.number) > 60)) {
-		fprintf(c->err, "signalbox: db erase needs --number N: a number, or the user part of a URI, of 2 to 60 characters.\n");
+		fprintf(c->err,
+				"signalbox: db erase needs --number N: a number, or the user part of a URI, of 2 to 60 characters.\n");
 		rc = CLI_USAGE;
 	}
 	if(rc == CLI_OK)

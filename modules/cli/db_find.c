@@ -53,7 +53,9 @@ int cli_database(struct cli *c, struct sb_db **out)
 		return rc;
 	if(sb_db_open(out, &url, false, TIMEOUT_MS, err, sizeof(err)) == 0)
 		return CLI_OK;
-	fprintf(c->err, "signalbox: %s.\nWhich database: --db URL, else $SIGNALBOX_DB, else the one callhook wrote into %s/hooks/database.\n",
+	fprintf(c->err,
+			"signalbox: %s.\nWhich database: --db URL, else $SIGNALBOX_DB, else the one callhook wrote into "
+			"%s/hooks/database.\n",
 			err, c->dir);
 	return CLI_NOT_FOUND;
 }

@@ -28,7 +28,10 @@ static bool significant(char out[64], const char *s, size_t len)
 
 bool db_match_uri(const char *number, bool exact, const char *s, size_t len)
 {
-	struct sb_field f = {.col = 1, .kind = SB_STR, .len = (uint16_t)(len < UINT16_MAX ? len : UINT16_MAX), .data = (const uint8_t *)s};
+	struct sb_field f = {.col = 1,
+			.kind = SB_STR,
+			.len = (uint16_t)(len < UINT16_MAX ? len : UINT16_MAX),
+			.data = (const uint8_t *)s};
 	char want[64], have[64];
 	const char *user;
 	size_t user_len;

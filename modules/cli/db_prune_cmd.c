@@ -51,14 +51,15 @@ static void report(struct cli *c, const char *before, bool dry, int64_t total, c
 {
 	if(c->json)
 		print_json(c,
-				json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "before", before, "dry_run", dry, "calls", total, "deleted_calls",
-						sum->calls, "deleted_attempts", sum->attempts, "deleted_events", sum->events),
+				json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "before", before, "dry_run", dry, "calls", total,
+						"deleted_calls", sum->calls, "deleted_attempts", sum->attempts, "deleted_events", sum->events),
 				true);
 	else if(dry)
 		fprintf(c->out, "%" PRId64 " calls began before %.19s UTC; nothing was deleted (--dry-run)\n", total, before);
 	else
 		fprintf(c->out,
-				"deleted: %" PRId64 " calls that began before %.19s UTC, with %" PRId64 " attempts and %" PRId64 " events\n",
+				"deleted: %" PRId64 " calls that began before %.19s UTC, with %" PRId64 " attempts and %" PRId64
+				" events\n",
 				sum->calls, before, sum->attempts, sum->events);
 }
 

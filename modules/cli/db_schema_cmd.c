@@ -65,11 +65,11 @@ static void finding(const struct sb_db_finding *f, void *arg)
 	r->count++;
 	r->newer |= f->found > f->expected;
 	if(c->json) {
-		json_array_append_new(r->tables,
-				json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:b}", "table", f->table, "version",
-						f->found > 0 ? json_integer(f->found) : json_null(), "expected",
-						f->expected > 0 ? json_integer(f->expected) : json_null(), "missing", f->missing, "missing_columns",
-						list_of(f->columns), "missing_indexes", list_of(f->indexes), "good", f->good));
+		json_array_append_new(r->tables, json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:b}", "table", f->table, "version",
+												 f->found > 0 ? json_integer(f->found) : json_null(), "expected",
+												 f->expected > 0 ? json_integer(f->expected) : json_null(), "missing",
+												 f->missing, "missing_columns", list_of(f->columns), "missing_indexes",
+												 list_of(f->indexes), "good", f->good));
 		return;
 	}
 	fprintf(c->out, "  %s%-20s%s ", tone_on(c, f->good ? PLAIN : BAD), f->table, tone_off(c, f->good ? PLAIN : BAD));
@@ -121,7 +121,9 @@ int db_check(struct cli *c, int argc, char **argv)
 	if(wrong < 0)
 		fprintf(c->err, "signalbox: %s.\n", err);
 	else if(c->json)
-		print_json(c, json_pack("{s:s, s:b, s:O, s:s?}", "database", url.shown, "good", wrong == 0, "tables", r.tables, "mend", mend),
+		print_json(c,
+				json_pack("{s:s, s:b, s:O, s:s?}", "database", url.shown, "good", wrong == 0, "tables", r.tables,
+						"mend", mend),
 				true);
 	else if(wrong == 0)
 		fprintf(c->out, "all %d as expected\n", r.count);

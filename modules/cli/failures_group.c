@@ -9,6 +9,7 @@
 
 #define PATTERNS (2 * FAILURES_DIMS + 1) /* each name, each name with the code, the code */
 #define NONE UINT32_MAX
+#define ASKED_MAX 150 /* names that good() is asked for, the heaviest ones */
 #define WORTH 1.0 /* what weighs less does not stand out */
 #define CODES 2000
 #define LEAST 2          /* failures that make a group */
@@ -30,14 +31,13 @@ struct group
 	bool counts_calls, taken, asked;
 	enum
 	{
-		UNKNOWN,
 		GUESSED,
 		KNOWN
 	} state;                        /* of rate */
 	uint32_t members, first_member; /* in failures.member: indexes of items, by time */
 	uint32_t left;                  /* not set aside */
 	double weight;                  /* of those */
-	double rate;                    /* how far it stands out, 1 until guessed */
+	double rate;                    /* how far it stands out */
 	size_t good, all_good;          /* answered in the stretch; in all the time (asked, of what = 0) */
 	double take;                    /* failures in the stretch */
 	uint64_t most_first, most_last;
@@ -54,7 +54,9 @@ struct failures
 	size_t slots;
 	uint32_t (*of)[PATTERNS]; /* groups of an item */
 	uint32_t *member;
-	uint64_t *at; /* of all items, in order */
+	uint64_t *at;         /* of all items, in order */
+	uint32_t *candidate;  /* groups that may be worth showing */
+	size_t candidates;
 };
 
 double failures_weight(unsigned code, bool rang)
@@ -88,6 +90,9 @@ static void forget_groups(struct failures *f)
 	free(f->member);
 	free(f->at);
 	f->at = NULL;
+	free(f->candidate);
+	f->candidate = NULL;
+	f->candidates = 0;
 	f->group = NULL;
 	f->slot = NULL;
 	f->of = NULL;
@@ -215,7 +220,8 @@ static int build(struct failures *f)
 	return 0;
 }
 
-static const struct item *sort_items;
+static const struct item *sort_items; /* for qsort() */
+static const struct group *sort_groups;
 static int by_time(const void *x, const void *y)
 {
 	const struct item *a = &sort_items[*(const uint32_t *)x], *b = &sort_items[*(const uint32_t *)y];
@@ -338,6 +344,7 @@ struct asking
 	void *arg;
 	uint64_t first, last; /* of all failures */
 	size_t all_good;      /* calls answered in that time, about */
+	unsigned asked;       /* names that were asked for */
 	size_t of_code[CODES];
 };
 
@@ -399,12 +406,12 @@ static double how_far(struct failures *f, const struct group *g, const struct as
  * The stretch in which the group stands out most: all of its time, or the shortest that holds a part of it, as far as can be told from what
  * went well in all the time. @return false: no time to ask, or no memory
  */
-static bool guess(struct failures *f, struct group *g, const struct asking *q)
+static bool guess(struct failures *f, struct group *g, struct asking *q)
 {
 	static const double part[] = {1, 0.8, 0.5, 0.25, 0.1, 0.05};
 	size_t n;
 	struct group *p = g->dim == BY_THE_CODE ? NULL : parent(f, g);
-	if(p != NULL && !p->asked) {
+	if(p != NULL && !p->asked && q->asked++ < ASKED_MAX) {
 		p->all_good = good_of(f, p, q, q->first, q->last);
 		p->asked = p->all_good != FAILURES_NO_TIME;
 	}
@@ -444,19 +451,47 @@ static bool make_sure(struct failures *f, struct group *g, const struct asking *
 	return true;
 }
 
-/** @param all false: only of those that are known, since there is no time to ask for others */
-static struct group *best(struct failures *f, bool all)
+static struct group *best(struct failures *f)
 {
 	struct group *b = NULL;
 	double most = WORTH;
-	for(size_t i = 0; i < f->groups; i++) {
-		double s = all || f->group[i].state == KNOWN ? score(&f->group[i]) : 0;
+	for(size_t i = 0; i < f->candidates; i++) {
+		double s = score(&f->group[f->candidate[i]]);
 		if(s > most) {
 			most = s;
-			b = &f->group[i];
+			b = &f->group[f->candidate[i]];
 		}
 	}
 	return b;
+}
+
+/** Heaviest first. */
+static int by_score(const void *x, const void *y)
+{
+	double a = score(&sort_groups[*(const uint32_t *)x]), b = score(&sort_groups[*(const uint32_t *)y]);
+	return a > b ? -1 : a < b;
+}
+
+/** The groups that may be worth showing, each with a guess of how far it stands out. */
+static int choose(struct failures *f, struct asking *q)
+{
+	f->candidate = malloc((f->groups > 0 ? f->groups : 1) * sizeof(*f->candidate));
+	if(f->candidate == NULL)
+		return -ENOMEM;
+	for(size_t i = 0; i < f->groups; i++) {
+		struct group *g = &f->group[i];
+		g->rate = g->left > 0 ? at_least(g->left, g->left) : 0;
+		if(score(g) > WORTH)
+			f->candidate[f->candidates++] = (uint32_t)i;
+	}
+	sort_groups = f->group;
+	qsort(f->candidate, f->candidates, sizeof(*f->candidate), by_score);
+	for(size_t i = 0; i < f->candidates; i++) {
+		struct group *g = &f->group[f->candidate[i]];
+		if(!guess(f, g, q))
+			g->rate = 0;
+	}
+	return 0;
 }
 
 static void top_codes(const uint32_t of_code[CODES], struct failures_codes out[FAILURES_CODES])
@@ -476,7 +511,7 @@ static void describe(const struct failures *f, const struct group *g, struct fai
 {
 	const uint32_t *m = f->member + g->first_member;
 	uint32_t of_code[CODES] = {0};
-	*out = (struct failures_group){.dim = g->dim, .code = g->what / 2, .rang = g->what % 2 != 0, .good = g->good,
+	*out = (struct failures_group){.dim = g->dim, .code = g->what / 2, .rang = g->what % 2 != 0, .good = g->good, .most = (size_t)g->take,
 			.most_first = g->most_first, .most_last = g->most_last};
 	out->name = g->dim < FAILURES_DIMS ? names_text(&f->names[g->dim], g->name) : NULL;
 	for(size_t i = 0; i < g->members; i++) {
@@ -551,15 +586,15 @@ int failures_find(struct failures *f, failures_good good, void *arg, struct fail
 	int rc = build(f);
 	if(rc == 0)
 		rc = index_members(f);
-	for(bool time = true; rc == 0 && found < most;) {
-		struct group *g = best(f, time);
+	if(rc == 0)
+		rc = choose(f, &q);
+	while(rc == 0 && found < most) {
+		struct group *g = best(f);
 		if(g == NULL)
 			break;
-		if(g->state == UNKNOWN) {
-			time = guess(f, g, &q);
-		} else if(g->state == GUESSED) {
-			time = make_sure(f, g, &q);
-		} else {
+		if(g->state == GUESSED && !make_sure(f, g, &q)) {
+			g->rate = 0;
+		} else if(g == best(f)) {
 			describe(f, g, &out[found++]);
 			set_aside(f, g);
 		}

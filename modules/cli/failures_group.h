@@ -64,6 +64,7 @@ struct failures_group
 	size_t rescued;          /* of count: the call went on elsewhere */
 	uint64_t first, last;    /* µs, all of them */
 	uint64_t most_first, most_last; /* the stretch in which it stands out */
+	size_t most;             /* failures in that stretch */
 	size_t good;             /* answered there in that stretch, about */
 	const char *example;     /* call id of the newest */
 	const char *common[FAILURES_DIMS]; /* what nine of ten of them have in common beside; NULL: nothing */

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #define GOOD_MAX 5000u /* entries of an index counted at most; beyond it, by the rate of these */
+#define GOOD_ROWS_MAX 500u /* the same where the row has to be looked at */
 #define SAMPLE 600u
 
 /** A failed call, until its attempts are known. */
@@ -237,13 +238,13 @@ void failures_read_free(struct failures_read *r)
 static const struct
 {
 	const char *index, *where;
-	bool digits;
-} walk[] = {[BY_THE_TRUNK] = {"callstate_call_trunk_idx", "trunk = ? AND ", false},
-		[BY_THE_AGENT] = {"callstate_call_agent_idx", "agent = ? AND ", false},
-		[BY_THE_NUMBER] = {"callstate_call_to_idx", "to_digits = ? AND ", true},
-		[BY_THE_DESTINATION] = {NULL, NULL, false},
-		[BY_THE_CALLER] = {"callstate_call_from_idx", "from_digits = ? AND ", true},
-		[BY_THE_CODE] = {"callstate_call_started_idx", "", false}};
+	bool digits, covers; /* covers: answered_at is in it */
+} walk[] = {[BY_THE_TRUNK] = {"callstate_call_trunk_idx", "trunk = ? AND ", false, true},
+		[BY_THE_AGENT] = {"callstate_call_agent_idx", "agent = ? AND ", false, true},
+		[BY_THE_NUMBER] = {"callstate_call_to_idx", "to_digits = ? AND ", true, false},
+		[BY_THE_DESTINATION] = {NULL, NULL, false, false},
+		[BY_THE_CALLER] = {"callstate_call_from_idx", "from_digits = ? AND ", true, false},
+		[BY_THE_CODE] = {"callstate_call_started_idx", "", false, false}};
 
 struct counted
 {
@@ -318,10 +319,11 @@ static size_t answered(struct sb_db *db, enum failures_dim dim, const char *name
 {
 	struct answered q;
 	struct counted c = {{0, 0}, 0};
-	if(!answered_in(&q, db, "COUNT(*), MIN(s)", "started_at AS s", NULL, dim, name, first, last, GOOD_MAX, "")
+	const unsigned most = walk[dim].covers ? GOOD_MAX : GOOD_ROWS_MAX;
+	if(!answered_in(&q, db, "COUNT(*), MIN(s)", "started_at AS s", NULL, dim, name, first, last, most, "")
 			|| sb_db_query(db, q.sql, q.param, q.params, take_count, &c) < 0)
 		return 0;
-	if(c.n[0] < GOOD_MAX || c.oldest <= first || c.oldest >= last)
+	if(c.n[0] < most || c.oldest <= first || c.oldest >= last)
 		return (size_t)c.n[0];
 	return (size_t)((double)c.n[0] * (double)(last - first) / (double)(last - c.oldest));
 }

@@ -97,7 +97,9 @@ struct text failures_when(const struct failures_group *g, uint64_t now)
 	uint64_t from = dense ? g->most_first : g->first, to = dense ? g->most_last : g->last;
 	bool goes_on = to + (recent > (to - from) / 4 ? recent : (to - from) / 4) > now;
 	struct text t = {""};
-	SAY(t.s, "%s%s", dense ? "mostly " : "", goes_on ? "since " : "");
+	if(dense)
+		SAY(t.s, "%zu of them ", g->most);
+	SAY(t.s, "%s", goes_on ? "since " : "");
 	say_time(&t, from, now);
 	if(!goes_on) {
 		SAY(t.s, " – ");

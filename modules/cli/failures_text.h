@@ -22,8 +22,8 @@ struct text failures_codes_text(const struct failures_codes codes[FAILURES_CODES
 /** "503 out of service or overloaded", "no response"; where there are several, as above */
 struct text failures_code(const struct failures_group *g);
 /**
- * "since 02:14:03" where it goes on, else "02:14:03 – 03:02:51"; "mostly" where it stands out in less than half of that time; with the
- * date where it is not today's.
+ * "since 02:14:03" where it goes on, else "02:14:03 – 03:02:51"; "35 of them since 02:14:03" where it stands out in less than half of its
+ * time; with the date where it is not today's.
  */
 struct text failures_when(const struct failures_group *g, uint64_t now_us);
 /** "02:14:03", with the date where it is not today's */

@@ -39,8 +39,8 @@ int sb_db_exec(struct sb_db *db, const char *sql)
 	return db->dialect == SB_SQLITE ? sb_sqlite_exec(db, sql) : sb_mariadb_exec(db, sql);
 }
 
-int64_t sb_db_query(struct sb_db *db, const char *sql, const struct sb_db_value *params, unsigned count,
-		sb_db_each each, void *arg)
+int64_t sb_db_query(
+		struct sb_db *db, const char *sql, const struct sb_db_value *params, unsigned count, sb_db_each each, void *arg)
 {
 	if(db->dialect == SB_SQLITE)
 		return sb_sqlite_query(db, sql, params, count, each, arg);

@@ -47,7 +47,8 @@ struct sb_db;
  * @param err        one sentence: what was found, what mends it; never the password
  * @return 0, -ENOENT, -EACCES, -ECONNREFUSED (nobody there), -ETIMEDOUT, -EPERM (user, password or TLS refused) or -EIO
  */
-int sb_db_open(struct sb_db **out, const struct sb_db_url *url, bool create, unsigned timeout_ms, char *err, size_t err_len);
+int sb_db_open(
+		struct sb_db **out, const struct sb_db_url *url, bool create, unsigned timeout_ms, char *err, size_t err_len);
 void sb_db_close(struct sb_db *db);
 enum sb_dialect sb_db_dialect(const struct sb_db *db);
 /** What it said last. */
@@ -64,8 +65,9 @@ enum sb_db_kind
 struct sb_db_value
 {
 	enum sb_db_kind kind;
-	int64_t i;        /* SB_DB_INT */
-	const char *text; /* SB_DB_TEXT: not ended by NUL when given; ended by NUL when got (len without it); ends with the call */
+	int64_t i; /* SB_DB_INT */
+	const char *
+			text; /* SB_DB_TEXT: not ended by NUL when given; ended by NUL when got (len without it); ends with the call */
 	size_t len;
 };
 

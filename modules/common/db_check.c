@@ -11,14 +11,16 @@
 
 static const char sqlite_columns[] = "SELECT name FROM pragma_table_info(?) ORDER BY cid";
 /* "0 a,b" or, unique, "1 a,b" */
-static const char sqlite_indexes[] =
-		"SELECT l.\"unique\" || ' ' || (SELECT group_concat(name) FROM (SELECT name FROM pragma_index_info(l.name) ORDER BY "
-		"seqno)), l.name FROM pragma_index_list(?) AS l ORDER BY l.seq DESC";
-static const char mariadb_columns[] = "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND "
-									  "table_name = ? ORDER BY ordinal_position";
+static const char sqlite_indexes[] = "SELECT l.\"unique\" || ' ' || (SELECT group_concat(name) FROM (SELECT name FROM "
+									 "pragma_index_info(l.name) ORDER BY "
+									 "seqno)), l.name FROM pragma_index_list(?) AS l ORDER BY l.seq DESC";
+static const char mariadb_columns[] =
+		"SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND "
+		"table_name = ? ORDER BY ordinal_position";
 static const char mariadb_indexes[] =
 		"SELECT CONCAT(IF(non_unique, '0 ', '1 '), GROUP_CONCAT(column_name ORDER BY seq_in_index)), index_name FROM "
-		"information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? GROUP BY index_name, non_unique";
+		"information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? GROUP BY index_name, "
+		"non_unique";
 
 struct names
 {
@@ -63,8 +65,8 @@ struct look
 	bool has_version;
 };
 
-static int64_t by_table(struct sb_db *db, const char *sql, const char *table, bool (*each)(const struct sb_db_value *row,
-		unsigned columns, void *arg), void *arg)
+static int64_t by_table(struct sb_db *db, const char *sql, const char *table,
+		bool (*each)(const struct sb_db_value *row, unsigned columns, void *arg), void *arg)
 {
 	struct sb_db_value p = {SB_DB_TEXT, 0, table, strlen(table)};
 	return sb_db_query(db, sql, &p, 1, each, arg);
@@ -181,19 +183,21 @@ static int make_model(struct sb_db **out, bool routing, char *err, size_t err_le
 	return rc;
 }
 
-int sb_db_check(struct sb_db *db, bool routing, void (*each)(const struct sb_db_finding *f, void *arg), void *arg, char *err,
-		size_t err_len)
+int sb_db_check(struct sb_db *db, bool routing, void (*each)(const struct sb_db_finding *f, void *arg), void *arg,
+		char *err, size_t err_len)
 {
 	struct look l = {.real = db, .each = each, .arg = arg};
 	struct names *there = calloc(1, sizeof(*there));
 	int rc = there != NULL ? make_model(&l.model, routing, err, err_len) : -ENOMEM;
 	if(rc == 0) {
-		int64_t n = by_table(db, sb_db_dialect(db) == SB_SQLITE ? sqlite_columns : mariadb_columns, "version", take_name, there);
+		int64_t n = by_table(
+				db, sb_db_dialect(db) == SB_SQLITE ? sqlite_columns : mariadb_columns, "version", take_name, there);
 		l.has_version = n > 0 && has(there, "table_name", 10) && has(there, "table_version", 13);
 		rc = n < 0 ? (int)n : 0;
 		if(rc == 0)
 			sb_db_query(l.model,
-					"SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER BY rowid",
+					"SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' ORDER "
+					"BY rowid",
 					NULL, 0, look_at, &l);
 		rc = rc != 0 ? rc : l.failed;
 		if(rc != 0)

@@ -65,7 +65,8 @@ static bool put_token(FILE *out, enum sb_dialect dialect, const char *s, size_t 
 
 static int no_token(const char *s, size_t len, unsigned line, char *err, size_t err_len)
 {
-	int n = snprintf(err, err_len, "line %u: no token is called {%.*s}; there are", line, (int)(len < 40 ? len : 40), s);
+	int n = snprintf(
+			err, err_len, "line %u: no token is called {%.*s}; there are", line, (int)(len < 40 ? len : 40), s);
 	for(size_t i = 0; i < sizeof(token) / sizeof(token[0]) && n > 0 && (size_t)n < err_len; i++)
 		n += snprintf(err + n, err_len - (size_t)n, " {%s}", token[i].name);
 	return -EINVAL;

@@ -344,7 +344,7 @@ static int execute(MYSQL_STMT *st, const char *sql, const struct sb_db_value *pa
 	}
 	for(unsigned i = 0; i < count && rc == 0; i++) {
 		const struct sb_db_value *p = &params[i];
-		bind[i].buffer_type = p->kind == SB_DB_INT	  ? MYSQL_TYPE_LONGLONG
+		bind[i].buffer_type = p->kind == SB_DB_INT    ? MYSQL_TYPE_LONGLONG
 							  : p->kind == SB_DB_TEXT ? MYSQL_TYPE_STRING
 													  : MYSQL_TYPE_NULL;
 		bind[i].buffer = p->kind == SB_DB_INT ? (void *)&p->i : (void *)(p->len > 0 ? p->text : "");
@@ -358,8 +358,8 @@ static int execute(MYSQL_STMT *st, const char *sql, const struct sb_db_value *pa
 	return rc;
 }
 
-int64_t sb_mariadb_query(struct sb_db *db, const char *sql, const struct sb_db_value *params, unsigned count,
-		sb_db_each each, void *arg)
+int64_t sb_mariadb_query(
+		struct sb_db *db, const char *sql, const struct sb_db_value *params, unsigned count, sb_db_each each, void *arg)
 {
 	MYSQL *my = db->native;
 	struct result r = {.st = mysql_stmt_init(my)};
@@ -369,8 +369,9 @@ int64_t sb_mariadb_query(struct sb_db *db, const char *sql, const struct sb_db_v
 		return failed(db, mysql_errno(my), mysql_error(my));
 	int rc = execute(r.st, sql, params, count);
 	if(rc < 0) {
-		snprintf(db->error, sizeof(db->error), rc == -ENOMEM ? "out of memory" : "%u parameters were given, %lu are wanted",
-				count, mysql_stmt_param_count(r.st));
+		snprintf(db->error, sizeof(db->error),
+				rc == -ENOMEM ? "out of memory" : "%u parameters were given, %lu are wanted", count,
+				mysql_stmt_param_count(r.st));
 		n = rc;
 	} else if(rc != 0) {
 		n = failed(db, mysql_stmt_errno(r.st), mysql_stmt_error(r.st));

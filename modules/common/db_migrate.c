@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCK_WAIT_S 30
-
 struct migration
 {
 	struct sb_db *db;
@@ -40,7 +38,8 @@ static int64_t ask(struct migration *m, const char *what, const char *sql, const
 	return n;
 }
 
-static const char lock_busy[] = "another signalbox db migrate has been at work on this database for 30 s; wait for its end";
+static const char lock_busy[] =
+		"another signalbox db migrate has been at work on this database for 30 s; wait for its end";
 
 /* SQLite: one transaction around all. MariaDB ends one at every change of a table: a lock by name keeps others away. */
 static int lock(struct migration *m)
@@ -50,7 +49,8 @@ static int lock(struct migration *m)
 		int rc = sb_db_exec(m->db, "BEGIN IMMEDIATE");
 		if(rc == -ETIMEDOUT)
 			snprintf(m->err, m->err_len,
-					"the database is locked: somebody has been writing to it all the time; try again, and if it stays so "
+					"the database is locked: somebody has been writing to it all the time; try again, and if it stays "
+					"so "
 					"stop what uses it");
 		return rc == 0 || rc == -ETIMEDOUT ? rc : said(m, "the database cannot be written to", rc);
 	}
@@ -71,7 +71,8 @@ static int unlock(struct migration *m, int rc)
 		char err[SB_DB_ERROR];
 		quiet.err = err;
 		quiet.err_len = sizeof(err);
-		ask(&quiet, "RELEASE_LOCK", "SELECT RELEASE_LOCK(CONCAT('signalbox.migrate.', MD5(DATABASE())))", NULL, &ignored);
+		ask(&quiet, "RELEASE_LOCK", "SELECT RELEASE_LOCK(CONCAT('signalbox.migrate.', MD5(DATABASE())))", NULL,
+				&ignored);
 		return rc;
 	}
 	if(rc >= 0) {
@@ -111,8 +112,8 @@ static int applied(struct migration *m, bool routing, unsigned *out)
 
 static int set_applied(struct migration *m, bool routing, unsigned number)
 {
-	struct sb_db_value p[] = {{SB_DB_INT, number, NULL, 0},
-			{SB_DB_TEXT, 0, sb_schema_row(routing), strlen(sb_schema_row(routing))}};
+	struct sb_db_value p[] = {
+			{SB_DB_INT, number, NULL, 0}, {SB_DB_TEXT, 0, sb_schema_row(routing), strlen(sb_schema_row(routing))}};
 	char insert[120];
 	snprintf(insert, sizeof(insert), "INSERT %s INTO version (table_version, table_name) VALUES (?, ?)",
 			sb_db_dialect(m->db) == SB_SQLITE ? "OR IGNORE" : "IGNORE");
@@ -207,11 +208,13 @@ static void say_wrong(const struct sb_db_finding *f, void *arg)
 		return;
 	if(f->columns[0] != '\0' || f->indexes[0] != '\0')
 		snprintf(m->err, m->err_len,
-				"table %s was made by something else and still misses %s%s%s; rename it, migrate again, and copy its rows",
+				"table %s was made by something else and still misses %s%s%s; rename it, migrate again, and copy its "
+				"rows",
 				f->table, f->columns, f->columns[0] != '\0' && f->indexes[0] != '\0' ? ", " : "", f->indexes);
 	else
 		snprintf(m->err, m->err_len,
-				"table %s has version %d, expected %d; it is Kamailio's own: bring it up to date as Kamailio's release notes "
+				"table %s has version %d, expected %d; it is Kamailio's own: bring it up to date as Kamailio's release "
+				"notes "
 				"say",
 				f->table, f->found, f->expected);
 }

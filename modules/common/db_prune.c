@@ -99,8 +99,8 @@ int sb_db_prune(struct sb_db *db, const char *before, unsigned calls_max, struct
 	ids.id = malloc(calls_max * sizeof(*ids.id));
 	if(ids.id == NULL)
 		return -ENOMEM;
-	int64_t n = sb_db_query(
-			db, "SELECT call_id FROM callstate_call WHERE started_at < ? ORDER BY started_at LIMIT ?", p, 2, take_id, &ids);
+	int64_t n = sb_db_query(db, "SELECT call_id FROM callstate_call WHERE started_at < ? ORDER BY started_at LIMIT ?",
+			p, 2, take_id, &ids);
 	if(n > 0)
 		n = sb_db_begin(db);
 	if(n >= 0 && ids.count > 0) {

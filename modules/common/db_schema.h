@@ -37,8 +37,7 @@ unsigned sb_schema_last(bool routing);
  * @param err one sentence: the token, its line, which there are
  * @return 0, -EINVAL or -ENOMEM
  */
-int sb_schema_expand(
-		char **out, enum sb_dialect dialect, const char *text, size_t len, char *err, size_t err_len);
+int sb_schema_expand(char **out, enum sb_dialect dialect, const char *text, size_t len, char *err, size_t err_len);
 
 /**
  * The next statement of an expanded text: without comments and the ; at its end. A statement ends with ; at the end of a line. Pure.
@@ -79,7 +78,7 @@ struct sb_db_finding
  * @param each called for each table, good or not; may be NULL
  * @return how many tables are not as expected, or an error of db.h (err says which)
  */
-int sb_db_check(struct sb_db *db, bool routing, void (*each)(const struct sb_db_finding *f, void *arg), void *arg, char *err,
-		size_t err_len);
+int sb_db_check(struct sb_db *db, bool routing, void (*each)(const struct sb_db_finding *f, void *arg), void *arg,
+		char *err, size_t err_len);
 
 #endif

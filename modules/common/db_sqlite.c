@@ -109,7 +109,8 @@ int sb_sqlite_open(
 		snprintf(err, err_len, "out of memory");
 		return -ENOMEM;
 	}
-	rc = sqlite3_open_v2(url->path, &s, SQLITE_OPEN_READWRITE | (file ? 0 : SQLITE_OPEN_MEMORY | SQLITE_OPEN_CREATE), NULL);
+	rc = sqlite3_open_v2(
+			url->path, &s, SQLITE_OPEN_READWRITE | (file ? 0 : SQLITE_OPEN_MEMORY | SQLITE_OPEN_CREATE), NULL);
 	if(rc == SQLITE_OK)
 		rc = set_up(s, file, timeout_ms);
 	if(rc != SQLITE_OK) {
@@ -146,8 +147,7 @@ static int bind(sqlite3_stmt *st, const struct sb_db_value *params, unsigned cou
 		if(p->kind == SB_DB_INT)
 			rc = sqlite3_bind_int64(st, (int)i + 1, p->i);
 		else if(p->kind == SB_DB_TEXT)
-			rc = sqlite3_bind_text64(
-					st, (int)i + 1, p->len > 0 ? p->text : "", p->len, SQLITE_STATIC, SQLITE_UTF8);
+			rc = sqlite3_bind_text64(st, (int)i + 1, p->len > 0 ? p->text : "", p->len, SQLITE_STATIC, SQLITE_UTF8);
 		else
 			rc = sqlite3_bind_null(st, (int)i + 1);
 	}
@@ -173,8 +173,8 @@ static void take_row(struct sb_db_value *row, sqlite3_stmt *st, unsigned columns
 	}
 }
 
-int64_t sb_sqlite_query(struct sb_db *db, const char *sql, const struct sb_db_value *params, unsigned count,
-		sb_db_each each, void *arg)
+int64_t sb_sqlite_query(
+		struct sb_db *db, const char *sql, const struct sb_db_value *params, unsigned count, sb_db_each each, void *arg)
 {
 	sqlite3_stmt *st = NULL;
 	struct sb_db_value *row = NULL;
@@ -182,7 +182,8 @@ int64_t sb_sqlite_query(struct sb_db *db, const char *sql, const struct sb_db_va
 	db->error[0] = '\0';
 	int rc = sqlite3_prepare_v2(db->native, sql, -1, &st, NULL);
 	if(rc == SQLITE_OK && sqlite3_bind_parameter_count(st) != (int)count) {
-		snprintf(db->error, sizeof(db->error), "%u parameters were given, %d are wanted", count, sqlite3_bind_parameter_count(st));
+		snprintf(db->error, sizeof(db->error), "%u parameters were given, %d are wanted", count,
+				sqlite3_bind_parameter_count(st));
 		sqlite3_finalize(st);
 		return -EINVAL;
 	}

@@ -43,7 +43,8 @@ static int decode(char *out, size_t cap, struct span in, const char *what, char 
 			int low = high >= 0 ? hex(in.s[i + 2]) : -1;
 			if(low < 0)
 				return bad(err, err_len,
-						"in the database URL, %s has a %% that is not followed by two hexadecimal digits; write %%25 for "
+						"in the database URL, %s has a %% that is not followed by two hexadecimal digits; write %%25 "
+						"for "
 						"the character %%",
 						what);
 			c = (unsigned char)(high << 4 | low);
@@ -101,7 +102,8 @@ static int option(struct sb_db_url *u, struct span one, char *err, size_t err_le
 		return 0;
 	}
 	if(is(name, "tls"))
-		return bad(err, err_len, "in the database URL, tls has a value that is not known; expected tls=require, or none");
+		return bad(
+				err, err_len, "in the database URL, tls has a value that is not known; expected tls=require, or none");
 	return bad(err, err_len,
 			"in the database URL, an option behind '?' is not known; there are socket, ca, cert, key and tls");
 }

@@ -6,20 +6,18 @@
 
 #define FIRST_ROOM 4096u
 
-char *sb_json_room(struct sb_json_out *o, size_t n)
+char *sb_json_grow(struct sb_json_out *o, size_t n)
 {
 	size_t cap = o->cap > 0 ? o->cap : FIRST_ROOM;
 	char *p;
 
 	if(o->failed)
 		return NULL;
-	if(o->cap - o->len >= n && o->p != NULL)
-		return o->p + o->len;
 	while(cap - o->len < n)
 		cap *= 2;
 	p = realloc(o->p, cap);
 	if(p == NULL) {
-		o->failed = true;
+		sb_json_fail(o);
 		return NULL;
 	}
 	o->p = p;
@@ -27,9 +25,11 @@ char *sb_json_room(struct sb_json_out *o, size_t n)
 	return p + o->len;
 }
 
+/* No room is left, so that whatever is written next comes by here. */
 void sb_json_fail(struct sb_json_out *o)
 {
 	o->failed = true;
+	o->cap = o->len;
 }
 
 static char *escaped(char *p, uint8_t c)

@@ -20,9 +20,15 @@ struct sb_json_out
 	bool failed; /* out of memory, or told so by sb_json_fail() */
 };
 
-/** Room for n bytes more. @return where they go, or NULL: failed */
-char *sb_json_room(struct sb_json_out *o, size_t n);
+/** A longer buffer with room for n bytes more. @return where they go, or NULL: failed */
+char *sb_json_grow(struct sb_json_out *o, size_t n);
 void sb_json_fail(struct sb_json_out *o);
+
+/** Room for n bytes more. @return as sb_json_grow() */
+static inline char *sb_json_room(struct sb_json_out *o, size_t n)
+{
+	return o->cap - o->len >= n && o->cap > 0 ? o->p + o->len : sb_json_grow(o, n);
+}
 
 static inline void sb_json_raw(struct sb_json_out *o, const char *s, size_t n)
 {

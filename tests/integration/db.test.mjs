@@ -130,6 +130,18 @@ both('db_migrate_twice_at_once_and_killed_half_way_ends_whole', async (x) => {
   assert.equal((await x.json('check', '--with-routing')).good, true);
 });
 
+test('db_migrate_waits_for_another_one_on_mariadb', async () => {
+  const x = await place('mariadb');
+  try {
+    let held = true;
+    const other = x.query("SELECT GET_LOCK(CONCAT('signalbox.migrate.', MD5('signalbox')), 0); SELECT SLEEP(1.5);").then(() => { held = false; });
+    await poll(async () => (await x.one("SELECT IS_USED_LOCK(CONCAT('signalbox.migrate.', MD5('signalbox'))) IS NOT NULL")) === '1', 5000, 'the lock is not held');
+    await x.must('migrate');
+    assert.equal(held, false, 'it went on beside the other one');
+    await other;
+  } finally { await x.stop(); }
+});
+
 both('db_sql_by_hand_is_what_migrate_makes', async (x) => {
   const sql = await run(BIN, ['db', 'sql', x.kind, '--with-routing']);
   assert.equal(sql.code, 0);
@@ -175,6 +187,12 @@ both('db_erase_takes_one_number_out_and_leaves_the_statistics', async (x) => {
   assert.equal((await x.json('erase', '--number', WANTED, '--yes', '--dry-run')).erased, false);
   assert.equal(await x.query(all), before, 'without --yes nothing changes');
 
+  // somebody has the file open, so that its -wal outlives the command
+  const beside = x.kind === 'sqlite' ? spawn('sqlite3', [x.file], { stdio: ['pipe', 'pipe', 'inherit'] }) : undefined;
+  if (beside) {
+    beside.stdin.write('SELECT COUNT(*) FROM callstate_call;\n');
+    await once(beside.stdout, 'data');
+  }
   const said = await x.must('erase', '--number', WANTED, '--yes');
   assert.match(said, /erased: 6 calls from 2026-01-31 to 2026-01-31; rows: callstate_call 6, callstate_attempt 12, callstate_event 12/);
   assert.match(said, /1 of these calls are not over/);
@@ -188,11 +206,14 @@ both('db_erase_takes_one_number_out_and_leaves_the_statistics', async (x) => {
   assert.equal(await x.one("SELECT COUNT(*) FROM callstate_attempt WHERE destination = 'udp:192.0.2.9:5060'"), '8', 'addresses of trunks stay');
   assert.equal(await x.one("SELECT from_number, from_uri, from_name, sip_call_id FROM callstate_call WHERE from_name = 'Al Example'"), '+442079460143\tsip:+442079460143@192.0.2.1\tAl Example\tc7@192.0.2.1');
   assert.equal(await x.one("SELECT COUNT(*) FROM callstate_event WHERE from_tag LIKE 'tag%'"), '4', 'events of others are as they were');
-  if (x.kind === 'sqlite') {
+  if (beside) {
+    assert.ok(fs.existsSync(`${x.file}-wal`));
     for (const f of fs.readdirSync(x.dir).filter((n) => n.startsWith('signalbox.db'))) {
       const bytes = fs.readFileSync(path.join(x.dir, f), 'latin1');
       for (const s of ['2079460142', '241064970244', 'Jo Example']) assert.equal(bytes.includes(s), false, `${s} is still in ${f}`);
     }
+    beside.stdin.end();
+    await once(beside, 'close');
   }
   assert.equal((await x.json('erase', '--number', WANTED, '--yes')).calls, 0, 'a second run finds none');
 });
@@ -240,8 +261,8 @@ test('db_prune_does_not_hold_up_a_writer', async () => {
   }
   assert.deepEqual(await gone, [0, null]);
   assert.equal(await x.one('SELECT COUNT(*) FROM callstate_call'), '0');
-  assert.ok(writes > 3, `only ${writes} writes came through`);
-  assert.ok(longest < 2000, `a write waited ${longest} ms`);
+  assert.ok(writes >= 15, `20 chunks, and only ${writes} writes came through`);
+  assert.ok(longest < 3000, `a write waited ${longest} ms`);
 });
 
 both('db_demo_fills_an_empty_call_log_only', async (x) => {

@@ -9,7 +9,7 @@ import { Load, RULES } from '../lib/load.mjs';
 import { groupMembers, poll } from '../lib/proc.mjs';
 
 const KILLS = Number(process.env.KILLS ?? 20);
-const RATE = 50;
+const RATE = 30;
 const CALL = ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr'];
 
 const sinkOf = async (sb, name) => (await sb.rpc('callhook.sinks')).find((s) => s.name === name);

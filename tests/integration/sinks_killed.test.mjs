@@ -98,10 +98,12 @@ test('sinks_killed_under_load_lose_and_double_nothing', async () => {
     await sb.up();
     sb.receiver.on('request', (r) => { r.body = ''; r.headers = {}; });
     const load = await Load.start(sb, { rate: RATE, hold: 300 });
+    const began = Date.now();
     const kills = await killing(sb, random(SEED));
+    const seconds = (Date.now() - began) / 1000;
     const sipp = await load.stop();
     assert.equal(sipp.failed, 0, `SIPp: ${sipp.errors.slice(0, 1000)}`);
-    assert.ok(sipp.successful > KILLS * RATE * 0.3, `SIPp made only ${sipp.successful} calls`);
+    assert.ok(sipp.successful > (seconds - 1) * RATE * 0.5, `SIPp made only ${sipp.successful} calls in ${seconds} s`);
 
     const want = sipp.successful * EVENTS.length;
     const lines = async () => (await sb.rpc('callhook.layer_log')).lines ?? 0;

@@ -45,12 +45,13 @@ static void what_is_no_database_is_refused(void **state)
 static void values_go_in_and_come_out_as_they_were(void **state)
 {
 	struct sb_db *db = db_opened();
-	struct sb_db_value p[] = {{SB_DB_INT, INT64_MIN, NULL, 0}, text_of("x'; DROP TABLE t; --"), {SB_DB_NULL, 0, NULL, 0},
-			{SB_DB_TEXT, 0, NULL, 0}};
+	struct sb_db_value p[] = {{SB_DB_INT, INT64_MIN, NULL, 0}, text_of("x'; DROP TABLE t; --"),
+			{SB_DB_NULL, 0, NULL, 0}, {SB_DB_TEXT, 0, NULL, 0}};
 	(void)state;
 	db_must(db, "CREATE TABLE t (a INTEGER, b TEXT, c TEXT, d TEXT)");
 	assert_int_equal(sb_db_query(db, "INSERT INTO t VALUES (?, ?, ?, ?)", p, 4, NULL, NULL), 1);
-	assert_string_equal(db_all(db, "SELECT a, b, c, d, length(d) FROM t"), "-9223372036854775808 x'; DROP TABLE t; -- NULL  0");
+	assert_string_equal(
+			db_all(db, "SELECT a, b, c, d, length(d) FROM t"), "-9223372036854775808 x'; DROP TABLE t; -- NULL  0");
 	sb_db_close(db);
 }
 

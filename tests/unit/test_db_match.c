@@ -12,9 +12,11 @@
 
 static void numbers_and_uris_match_however_they_are_written(void **state)
 {
-	static const char *const yes[] = {NUMBER, "442079460142", "00442079460142", "02079460142", "sip:+442079460142@192.0.2.1:5060",
-			"sip:%2B442079460142@h", "tel:+44-20-7946-0142", "sip:02079460142@sip.example.com;user=phone"};
-	static const char *const no[] = {"+442079460143", "sip:anna@sip.example.com", "60142", "sip:192.0.2.1", "", "+442179460142"};
+	static const char *const yes[] = {NUMBER, "442079460142", "00442079460142", "02079460142",
+			"sip:+442079460142@192.0.2.1:5060", "sip:%2B442079460142@h", "tel:+44-20-7946-0142",
+			"sip:02079460142@sip.example.com;user=phone"};
+	static const char *const no[] = {
+			"+442079460143", "sip:anna@sip.example.com", "60142", "sip:192.0.2.1", "", "+442179460142"};
 	(void)state;
 	for(size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
 		if(!db_match_uri(NUMBER, false, yes[i], strlen(yes[i])))
@@ -41,9 +43,10 @@ static void exact_takes_the_same_digits_alone(void **state)
 
 static void free_text_matches_by_runs_of_digits(void **state)
 {
-	static const char *const yes[] = {"call back: (020) 7946-0142, please", "{\"phone\":\"+442079460142\"}", "00442079460142",
-			"x207946014 2", "1 2 3 442079460142"};
-	static const char *const no[] = {"", "460142", "order 946014", "+4420794601429", "0142", "20794601 and 42", "ab442079460143"};
+	static const char *const yes[] = {"call back: (020) 7946-0142, please", "{\"phone\":\"+442079460142\"}",
+			"00442079460142", "x207946014 2", "1 2 3 442079460142"};
+	static const char *const no[] = {
+			"", "460142", "order 946014", "+4420794601429", "0142", "20794601 and 42", "ab442079460143"};
 	(void)state;
 	for(size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
 		if(!db_match_text(NUMBER, false, yes[i], strlen(yes[i])))

@@ -20,9 +20,11 @@ static struct sb_db *with_calls(unsigned calls)
 		snprintf(sql, sizeof(sql),
 				"INSERT INTO callstate_call (call_id, sip_call_id, node, last_sequence, state, started_at) VALUES "
 				"('00000000-0000-7000-8000-%012u', 'x', 'n', 1, 'failed', '2026-%02u-01 00:00:00.000000');"
-				"INSERT INTO callstate_attempt (call_id, n, last_sequence) SELECT call_id, n, 1 FROM callstate_call, (SELECT 1 AS n "
+				"INSERT INTO callstate_attempt (call_id, n, last_sequence) SELECT call_id, n, 1 FROM callstate_call, "
+				"(SELECT 1 AS n "
 				"UNION SELECT 2) WHERE call_id LIKE '%%%012u';"
-				"INSERT INTO callstate_event (event_id, call_id, sequence, type, at, state) SELECT call_id || n, call_id, n, 't', 'a', "
+				"INSERT INTO callstate_event (event_id, call_id, sequence, type, at, state) SELECT call_id || n, "
+				"call_id, n, 't', 'a', "
 				"'s' FROM callstate_call, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3) WHERE call_id LIKE '%%%012u'",
 				i, i % 12 + 1, i, i);
 		db_must(db, sql);
@@ -40,8 +42,11 @@ static void calls_that_began_before_go_with_all_their_rows(void **state)
 	assert_int_equal(sum.calls, 4);
 	assert_int_equal(sum.attempts, 8);
 	assert_int_equal(sum.events, 12);
-	assert_string_equal(db_all(db, "SELECT COUNT(*), MIN(started_at) FROM callstate_call"), "8 2026-05-01 00:00:00.000000");
-	assert_string_equal(db_all(db, "SELECT COUNT(*) FROM callstate_attempt UNION ALL SELECT COUNT(*) FROM callstate_event"), "16 24");
+	assert_string_equal(
+			db_all(db, "SELECT COUNT(*), MIN(started_at) FROM callstate_call"), "8 2026-05-01 00:00:00.000000");
+	assert_string_equal(
+			db_all(db, "SELECT COUNT(*) FROM callstate_attempt UNION ALL SELECT COUNT(*) FROM callstate_event"),
+			"16 24");
 	assert_int_equal(sb_db_prune(db, "2026-05-01 00:00:00.000000", 1000, &sum), 0);
 	sb_db_close(db);
 }
@@ -53,7 +58,8 @@ static void a_chunk_takes_the_oldest_and_no_more_than_it_may(void **state)
 	(void)state;
 	assert_int_equal(sb_db_prune(db, "2027-01-01", 501, &sum), 501);
 	assert_int_equal(sum.events, 3 * 501);
-	assert_string_equal(db_all(db, "SELECT COUNT(*), MIN(started_at) FROM callstate_call"), "99 2026-11-01 00:00:00.000000");
+	assert_string_equal(
+			db_all(db, "SELECT COUNT(*), MIN(started_at) FROM callstate_call"), "99 2026-11-01 00:00:00.000000");
 	assert_int_equal(sb_db_prune(db, "2027-01-01", 501, &sum), 99);
 	assert_int_equal(sum.calls, 600);
 	sb_db_close(db);

@@ -45,9 +45,11 @@ static void becomes(enum sb_dialect dialect, const char *text, const char *want)
 static void tokens_become_what_each_database_wants(void **state)
 {
 	(void)state;
-	becomes(SB_SQLITE, "a {serial}, b {uuid}, c {key(64)}, d {time}){table};", "a INTEGER PRIMARY KEY NOT NULL, b CHAR(36), c VARCHAR(64), d VARCHAR(26));");
+	becomes(SB_SQLITE, "a {serial}, b {uuid}, c {key(64)}, d {time}){table};",
+			"a INTEGER PRIMARY KEY NOT NULL, b CHAR(36), c VARCHAR(64), d VARCHAR(26));");
 	becomes(SB_MARIADB, "b {uuid}, c {key(64)}, d {time}",
-			"b CHAR(36) CHARACTER SET ascii COLLATE ascii_bin, c VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin, d DATETIME(6)");
+			"b CHAR(36) CHARACTER SET ascii COLLATE ascii_bin, c VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin, d "
+			"DATETIME(6)");
 	becomes(SB_MARIADB, "){table};", ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;");
 	becomes(SB_SQLITE, "INSERT {ignore} INTO", "INSERT OR IGNORE INTO");
 	becomes(SB_MARIADB, "INSERT {ignore} INTO", "INSERT IGNORE INTO");
@@ -59,8 +61,8 @@ static void tokens_become_what_each_database_wants(void **state)
 
 static void unknown_tokens_are_refused_with_their_line(void **state)
 {
-	static const char *const bad[] = {"a\nb {what}", "a\nb {key}", "a\nb {uuid()}", "a\nb {key(64}", "a\nb {key(64)", "a\nb {",
-			"a\nb {}", "a\nb {(}", "a\nb {)}"};
+	static const char *const bad[] = {"a\nb {what}", "a\nb {key}", "a\nb {uuid()}", "a\nb {key(64}", "a\nb {key(64)",
+			"a\nb {", "a\nb {}", "a\nb {(}", "a\nb {)}"};
 	char *out = NULL;
 	(void)state;
 	for(size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -116,16 +118,21 @@ static void an_empty_database_gets_everything_and_a_second_run_nothing(void **st
 	assert_string_equal(db_all(db, "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('subscriber', 'location')"), "0");
 	assert_int_equal(migrate(db, true), sb_schema_last(true));
 	assert_int_equal(check(db, true), 0);
-	assert_string_equal(db_all(db, "SELECT table_version FROM version WHERE table_name IN ('subscriber', 'location') ORDER BY table_name"), "9 7");
+	assert_string_equal(db_all(db, "SELECT table_version FROM version WHERE table_name IN ('subscriber', 'location') "
+								   "ORDER BY table_name"),
+			"9 7");
 	sb_db_close(db);
 }
 
 /* As a file of version 1 was written, by hand. */
 static const char version_1[] =
-		"CREATE TABLE version (id INTEGER PRIMARY KEY NOT NULL, table_name VARCHAR(32) NOT NULL, table_version INTEGER DEFAULT 0 "
+		"CREATE TABLE version (id INTEGER PRIMARY KEY NOT NULL, table_name VARCHAR(32) NOT NULL, table_version INTEGER "
+		"DEFAULT 0 "
 		"NOT NULL, CONSTRAINT version_table_name_idx UNIQUE (table_name));"
-		"CREATE TABLE callhook_endpoint (id VARCHAR(63) PRIMARY KEY NOT NULL, url VARCHAR(1023) NOT NULL, secret VARCHAR(128) NOT "
-		"NULL, events VARCHAR(511) DEFAULT '*' NOT NULL, enabled INTEGER DEFAULT 1 NOT NULL, timeout_ms INTEGER DEFAULT 0 NOT NULL, "
+		"CREATE TABLE callhook_endpoint (id VARCHAR(63) PRIMARY KEY NOT NULL, url VARCHAR(1023) NOT NULL, secret "
+		"VARCHAR(128) NOT "
+		"NULL, events VARCHAR(511) DEFAULT '*' NOT NULL, enabled INTEGER DEFAULT 1 NOT NULL, timeout_ms INTEGER "
+		"DEFAULT 0 NOT NULL, "
 		"concurrency INTEGER DEFAULT 8 NOT NULL, description VARCHAR(255) DEFAULT '' NOT NULL);"
 		"INSERT INTO version (table_name, table_version) VALUES ('callhook_endpoint', 1);"
 		"INSERT INTO callhook_endpoint (id, url, secret) VALUES ('crm', 'https://crm.example.com/', 'whsec_x')";
@@ -162,7 +169,8 @@ static void what_got_lost_afterwards_is_found_and_made_again(void **state)
 	struct sb_db *db = db_opened();
 	(void)state;
 	migrate(db, false);
-	db_must(db, "INSERT INTO callhook_endpoint (id, url, secret) VALUES ('crm', 'u', 's'); DROP INDEX callstate_call_code_idx; "
+	db_must(db, "INSERT INTO callhook_endpoint (id, url, secret) VALUES ('crm', 'u', 's'); DROP INDEX "
+				"callstate_call_code_idx; "
 				"DROP TABLE callstate_event; UPDATE version SET table_version = 7 WHERE table_name = 'nobody'; "
 				"DELETE FROM version WHERE table_name = 'callstate_attempt'");
 	assert_int_equal(check(db, false), 3);
@@ -185,7 +193,8 @@ static void a_newer_database_is_refused_and_left_alone(void **state)
 	assert_int_equal(migrate(db, false), -EPROTO);
 	assert_non_null(strstr(db_err, "newer than this command"));
 	assert_string_equal(db_all(db, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'callstate_event'"), "0");
-	db_must(db, "UPDATE version SET table_version = 1 WHERE table_name = 'signalbox'; UPDATE version SET table_version = 3 WHERE "
+	db_must(db, "UPDATE version SET table_version = 1 WHERE table_name = 'signalbox'; UPDATE version SET table_version "
+				"= 3 WHERE "
 				"table_name = 'callhook_endpoint'");
 	assert_int_equal(migrate(db, false), -EPROTO);
 	assert_non_null(strstr(db_err, "table callhook_endpoint has version 3"));
@@ -225,8 +234,9 @@ int main(void)
 			cmocka_unit_test(statements_are_found_without_their_comments),
 			cmocka_unit_test(every_file_can_be_read_for_both_databases),
 			EACH(an_empty_database_gets_everything_and_a_second_run_nothing),
-			EACH(version_1_made_by_hand_is_brought_up_to_date_with_its_rows), EACH(a_migration_that_was_cut_off_is_completed),
-			EACH(what_got_lost_afterwards_is_found_and_made_again), EACH(a_newer_database_is_refused_and_left_alone),
-			EACH(a_table_that_no_migration_mends_is_said), EACH(a_migration_waits_for_the_one_before_it)};
+			EACH(version_1_made_by_hand_is_brought_up_to_date_with_its_rows),
+			EACH(a_migration_that_was_cut_off_is_completed), EACH(what_got_lost_afterwards_is_found_and_made_again),
+			EACH(a_newer_database_is_refused_and_left_alone), EACH(a_table_that_no_migration_mends_is_said),
+			EACH(a_migration_waits_for_the_one_before_it)};
 	return cmocka_run_group_tests(tests, db_fixture, db_gone);
 }

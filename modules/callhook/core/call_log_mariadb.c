@@ -250,12 +250,25 @@ static int put_rows(struct maria *m, const struct sb_cl_part *part, char *err, s
 	return 0;
 }
 
+/* A statement alone is a transaction by itself. */
+static bool one_statement(const struct maria *m, const struct sb_cl_part *part, unsigned parts)
+{
+	unsigned columns;
+
+	sb_cl_columns(part->table, &columns);
+	return parts == 1 && chunk_of(m, part->row, part->count, columns) == part->count;
+}
+
 static int put(struct sb_cl_store *s, const struct sb_cl_part *part, unsigned parts, char *err, size_t err_len)
 {
 	struct maria *m = (struct maria *)s;
 	MYSQL *my = sb_db_native(s->db);
-	int rc = mysql_query(my, "START TRANSACTION") == 0 ? 0 : connection_failed(m, err, err_len);
+	int rc = 0;
 
+	if(one_statement(m, part, parts))
+		return put_rows(m, part, err, err_len);
+	if(mysql_query(my, "START TRANSACTION") != 0)
+		return connection_failed(m, err, err_len);
 	for(unsigned i = 0; i < parts && rc == 0; i++)
 		rc = put_rows(m, &part[i], err, err_len);
 	if(rc == 0)

@@ -38,6 +38,7 @@ struct sb_http_peer
 {
 	struct sb_http *http;
 	struct sb_http_peer_cfg cfg;
+	CURLU *url; /* parsed once; NULL: libcurl does not take it, and every try says so */
 	struct slot *unused;
 	char allowed[INET6_ADDRSTRLEN]; /* the address that was judged last, if it may be dialled */
 	struct slot slots[];
@@ -207,7 +208,10 @@ static int slot_open(struct slot *s)
 	if(e == NULL)
 		return -ENOMEM;
 	SET(PROTOCOLS_STR, "http,https");
-	SET(URL, cfg->url);
+	if(s->peer->url != NULL)
+		SET(CURLU, s->peer->url);
+	else
+		SET(URL, cfg->url);
 	SET(POST, 1L);
 	SET(HTTPHEADER, &s->header);
 	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -249,6 +253,11 @@ int sb_http_peer_new(struct sb_http_peer **out, struct sb_http *h, const struct 
 	p = calloc(1, sizeof(*p) + cfg->concurrency * sizeof(p->slots[0]));
 	if(p == NULL)
 		return -ENOMEM;
+	p->url = curl_url();
+	if(p->url != NULL && curl_url_set(p->url, CURLUPART_URL, cfg->url, 0) != CURLUE_OK) {
+		curl_url_cleanup(p->url);
+		p->url = NULL;
+	}
 	h->room += cfg->concurrency;
 	p->http = h;
 	p->cfg = *cfg;
@@ -271,6 +280,7 @@ void sb_http_peer_free(struct sb_http_peer *p)
 		if(p->slots[i].easy != NULL)
 			curl_easy_cleanup(p->slots[i].easy);
 	}
+	curl_url_cleanup(p->url);
 	p->http->room -= p->cfg.concurrency;
 	free(p);
 }
