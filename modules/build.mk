@@ -50,7 +50,7 @@ endif
 
 NEEDED := $(if $(filter-out headers node,$(MAKECMDGOALS)),$(shell command -v $(CC) >/dev/null || echo $(CC); \
 	command -v pkg-config >/dev/null || echo pkg-config; \
-	for l in jansson libcurl libcrypto sqlite3 libmariadb; do pkg-config --exists $$l 2>/dev/null || echo $$l; done))
+	for l in jansson libcurl nettle libcrypto sqlite3 libmariadb; do pkg-config --exists $$l 2>/dev/null || echo $$l; done))
 ifneq ($(NEEDED),)
 $(error Not installed, and needed to build: $(NEEDED). `make deps` installs what is missing)
 endif
@@ -59,7 +59,7 @@ MARIADB_CFLAGS := $(shell pkg-config --cflags libmariadb 2>/dev/null)
 INCLUDES := -Imodules/common -Imodules/callstate $(foreach m,$(MODULE_DIRS),-Imodules/$(m) -Imodules/$(m)/core)
 CFLAGS_ALL := -g $(CFLAGS_variant) -std=gnu11 -fPIC -pthread -Wall -Wextra -Wshadow -Werror -D_GNU_SOURCE \
 	$(INCLUDES) $(MARIADB_CFLAGS) $(CFLAGS)
-LDLIBS := -Wl,--as-needed -ljansson -lcurl -lmariadb -lsqlite3 -lcrypto -lm -pthread
+LDLIBS := -Wl,--as-needed -ljansson -l:libcurl-gnutls.so.4 -lnettle -lmariadb -lsqlite3 -lcrypto -lm -pthread
 
 compile = mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 program = mkdir -p $(@D) && $(CC) $(LDFLAGS_variant) $(LDFLAGS) -o $@ $(filter %.o,$^) \

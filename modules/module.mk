@@ -38,7 +38,9 @@ DEFS += -O2 -std=gnu11 -isystem $(KSR) -Wextra -Wshadow -Wno-unused-parameter -W
 	-fmacro-prefix-map=$(S)/$(M)/= -I$(S)/common -I$(S)/$(M) -I$(S)/$(M)/core -I$(S)/callstate
 
 ARCHIVES := $(wildcard $(B)/lib/lib$(M)-core.a) $(wildcard $(B)/lib/libsbcommon.a)
-LIBS_callhook := -Wl,--as-needed -ljansson -lcurl -lcrypto -lsqlite3 -lmariadb
+# curl over GnuTLS, digests by nettle: under the module tls all processes of Kamailio share OpenSSL's state, in shared memory, and one
+# that is killed in the middle of it would stop the others.
+LIBS_callhook := -Wl,--as-needed -ljansson -l:libcurl-gnutls.so.4 -lnettle -lsqlite3 -lmariadb
 LIBS += $(ARCHIVES) $(LIBS_$(M)) -Wl,--version-script=$(S)/module.map
 
 override silent_cmd_CC =

@@ -58,7 +58,8 @@ static const char *wanted(void)
 		return hook_params.call_log;
 	if(has_scheme(hook_params.db_url, "sqlite:") || has_scheme(hook_params.db_url, "mysql:"))
 		return hook_params.db_url;
-	LM_NOTICE("no call log is written: db_url is neither sqlite:// nor mysql://; modparam(\"callhook\", \"call_log\", …) can name a "
+	LM_NOTICE("no call log is written: db_url is neither sqlite:// nor mysql://; modparam(\"callhook\", \"call_log\", "
+			  "…) can name a "
 			  "database of its own\n");
 	return NULL;
 }
@@ -117,17 +118,17 @@ static counter_val_t all_rows(void)
 }
 
 /* X(name, value): docs/callhook.md lists these rows. */
-#define CALL_LOG_STATS(X)                                    \
-	X(call_log_rows, all_rows())                             \
-	X(call_log_aside, atomic_load(&status->aside_kept))      \
-	X(call_log_lag_s, lag())                                 \
+#define CALL_LOG_STATS(X)                                          \
+	X(call_log_rows, all_rows())                                   \
+	X(call_log_aside, atomic_load(&status->aside_kept))            \
+	X(call_log_lag_s, lag())                                       \
 	X(call_log_lost_segments, atomic_load(&status->lost_segments)) \
 	X(call_log_state, atomic_load(&status->state))
 
-#define X(name, value)                                         \
-	static counter_val_t stat_##name(void)                     \
-	{                                                          \
-		return status != NULL ? (counter_val_t)(value) : 0;    \
+#define X(name, value)                                      \
+	static counter_val_t stat_##name(void)                  \
+	{                                                       \
+		return status != NULL ? (counter_val_t)(value) : 0; \
 	}
 CALL_LOG_STATS(X)
 #undef X
@@ -171,7 +172,8 @@ static int add_all(rpc_t *rpc, void *h)
 			|| number(rpc, h, "attempts", &status->rows[SB_CL_ATTEMPT]) < 0
 			|| number(rpc, h, "events", &status->rows[SB_CL_EVENT]) < 0
 			|| number(rpc, h, "batches", &status->batches) < 0 || number(rpc, h, "aside", &status->aside_kept) < 0
-			|| number(rpc, h, "deleted_calls", &status->pruned) < 0 || number(rpc, h, "lost_segments", &status->lost_segments) < 0
+			|| number(rpc, h, "deleted_calls", &status->pruned) < 0
+			|| number(rpc, h, "lost_segments", &status->lost_segments) < 0
 			|| rpc->struct_add(h, "L", "lag_s", (long long)lag()) < 0 || rpc->struct_add(h, "s", "cursor", cursor) < 0
 			|| add_time(rpc, h, "oldest_event", atomic_load(&status->oldest_at)) < 0
 			|| add_time(rpc, h, "last_failure", atomic_load(&status->error_at)) < 0)

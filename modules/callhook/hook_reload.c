@@ -49,6 +49,8 @@ uint64_t hook_reload_ask(const char *by)
 	return number;
 }
 
+/* What somebody did is logged as a warning: those stand in every log, whatever its level. */
+
 /* ---- in the keeper, and in the child that reads ---- */
 
 static bool wanted(void)
@@ -61,7 +63,7 @@ static bool wanted(void)
 	r->errors = 0;
 	r->text[0] = '\0';
 	r->added = r->removed = r->changed = r->same = 0;
-	LM_NOTICE("callhook.reload: asked for by %s\n", r->by);
+	LM_WARN("callhook.reload: asked for by %s\n", r->by);
 	return true;
 }
 
@@ -182,7 +184,7 @@ static void switch_to(void)
 	hook_shared->status.endpoints = hook_shared->set.count;
 	atomic_fetch_add(&hook_shared->version, 1);
 	free(status);
-	LM_NOTICE("callhook.reload (by %s): %u endpoints: %u new, %u changed, %u as before, %u removed\n", r->by,
+	LM_WARN("callhook.reload (by %s): %u endpoints: %u new, %u changed, %u as before, %u removed\n", r->by,
 			hook_shared->set.count, r->added, r->changed, r->same, r->removed);
 	over(HOOK_RELOAD_DONE);
 }

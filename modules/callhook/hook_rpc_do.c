@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* RPC that changes something: each is a line in the log. It asks another process, and waits for the answer. */
+/* RPC that changes something: it asks another process, and waits for the answer. Each is a line in the log, as a warning: those
+ * stand in every log, with whatever level. */
 #include "hook_rpc.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ static void simple(rpc_t *rpc, void *ctx, enum hook_asked what, const char *done
 	}
 	if(!endpoint_of(rpc, ctx, &id, &m) || !ask(rpc, ctx, &m, ANSWER_MS))
 		return;
-	LM_NOTICE("endpoint %s: %s by RPC (%s)\n", m.endpoint, done, my_desc());
+	LM_WARN("endpoint %s: %s by RPC (%s)\n", m.endpoint, done, my_desc());
 	rpc->add(ctx, "s", done);
 }
 
@@ -101,7 +102,7 @@ void hook_rpc_replay(rpc_t *rpc, void *ctx)
 	snprintf(m.text, sizeof(m.text), "%.*s", what.len, what.s);
 	if(!endpoint_of(rpc, ctx, &id, &m) || !ask(rpc, ctx, &m, ANSWER_MS))
 		return;
-	LM_NOTICE("endpoint %s: replay of %s asked for by RPC (%s): %llu events\n", m.endpoint, m.text, my_desc(),
+	LM_WARN("endpoint %s: replay of %s asked for by RPC (%s): %llu events\n", m.endpoint, m.text, my_desc(),
 			(unsigned long long)m.events);
 	if(rpc->add(ctx, "{", &h) < 0
 			|| rpc->struct_add(h, "LL", "replayed", (long long)m.events, "lost", (long long)m.lost) < 0
@@ -127,7 +128,7 @@ void hook_rpc_test(rpc_t *rpc, void *ctx)
 	}
 	if(!endpoint_of(rpc, ctx, &id, &m) || !ask(rpc, ctx, &m, TEST_MS + ANSWER_MS))
 		return;
-	LM_NOTICE("endpoint %s: test event sent by RPC (%s): HTTP %u\n", m.endpoint, my_desc(), m.status);
+	LM_WARN("endpoint %s: test event sent by RPC (%s): HTTP %u\n", m.endpoint, my_desc(), m.status);
 	if(rpc->add(ctx, "{", &h) < 0
 			|| rpc->struct_add(h, "sd", "result", m.status >= 200 && m.status < 300 ? "ok" : "failed", "status",
 					   (int)m.status)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "core/mem/shm.h"
@@ -77,7 +78,7 @@ bool hook_has(const char *id, size_t len)
 }
 
 /*
- * What OpenSSL asks of the module tls, and the database modules of the core, comes from Kamailio's shared memory, under one lock for
+ * What the database modules of the core ask for, and OpenSSL under the module tls, comes from Kamailio's shared memory, under one lock for
  * all processes: one that is killed there would stop every call. So a process that may be killed gets its memory elsewhere. What was
  * allocated before the fork is not its own to free.
  */
@@ -137,8 +138,20 @@ static void *own_resize(void *pool, void *p, size_t size WHERE)
 	return malloc(size);
 }
 
+/*
+ * Connector/C uses OpenSSL, for passwords too. Under the module tls OpenSSL's lists were made in the shared memory, and all processes look
+ * into them: they must not lead to memory of ours.
+ */
+static bool openssl_is_shared(void)
+{
+	return module_loaded("tls")
+		   && (strncmp(hook_params.db_url, "mysql:", 6) == 0 || strncmp(hook_params.call_log, "mysql:", 6) == 0);
+}
+
 void hook_leave_shared_memory(void)
 {
+	if(openssl_is_shared())
+		return;
 	_shm_root.xmalloc = _shm_root.xmalloc_unsafe = own_malloc;
 	_shm_root.xmallocxz = own_zeroed;
 	_shm_root.xfree = _shm_root.xfree_unsafe = own_free;

@@ -167,8 +167,8 @@ static int look_back(struct sb_db *db, const struct calls_ask *a, const struct c
 		until = from;
 		if(deadline != 0 && now >= deadline)
 			break;
-		/* as far as the time that is left allows, by the speed of this one */
-		uint64_t fits = deadline != 0 ? (uint64_t)((double)span * (double)(deadline - now) / (double)took) : span * 2;
+		/* as far as half of the time that is left allows, by the speed of this one */
+		uint64_t fits = deadline != 0 ? (uint64_t)((double)span * (double)(deadline - now) / (double)took / 2) : span * 2;
 		span = fits < span * 2 ? fits : span * 2;
 		if(span < FIRST_SLICE / 60)
 			break;

@@ -39,7 +39,7 @@ struct cli
 struct cli_options
 {
 	const char *call, *number, *type, *since, *last;
-	const char *until, *trunk, *agent, *did, *code, *state, *outcome, *limit, *rtpengine;
+	const char *until, *trunk, *agent, *did, *code, *state, *outcome, *limit, *rtpengine, *config;
 	bool all, csv;
 	const char *word[4]; /* what is no option */
 	int words;
@@ -73,6 +73,7 @@ int cmd_calls(struct cli *c, int argc, char **argv);
 int cmd_db(struct cli *c, int argc, char **argv);
 int cmd_doctor(struct cli *c, int argc, char **argv);
 int cmd_failures(struct cli *c, int argc, char **argv);
+int cmd_hooks(struct cli *c, int argc, char **argv);
 int cmd_journal(struct cli *c, int argc, char **argv);
 int cmd_why(struct cli *c, int argc, char **argv);
 

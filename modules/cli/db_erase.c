@@ -80,7 +80,6 @@ struct scan
 	struct erasure *e;
 	const struct column *column;
 	unsigned columns;
-	bool calls;
 };
 
 static bool about(const struct erasure *e, const struct column *col, const struct sb_db_value *v)
@@ -91,23 +90,33 @@ static bool about(const struct erasure *e, const struct column *col, const struc
 							 : db_match_uri(e->number, e->exact, v->text, v->len);
 }
 
-static void note_call(struct erasure *e, const struct sb_db_value *started, const struct sb_db_value *ended)
+static bool take_call(const struct sb_db_value *row, unsigned columns, void *arg)
 {
-	if(e->first[0] == '\0' || strcmp(started->text, e->first) < 0)
-		snprintf(e->first, sizeof(e->first), "%s", started->text);
-	if(strcmp(started->text, e->last) > 0)
-		snprintf(e->last, sizeof(e->last), "%s", started->text);
-	e->going_on += ended->kind == SB_DB_NULL;
+	struct erasure *e = arg;
+	(void)columns;
+	if(e->first[0] == '\0' || strcmp(row[0].text, e->first) < 0)
+		snprintf(e->first, sizeof(e->first), "%s", row[0].text);
+	if(strcmp(row[0].text, e->last) > 0)
+		snprintf(e->last, sizeof(e->last), "%s", row[0].text);
+	e->going_on += row[1].kind == SB_DB_NULL;
+	return true;
 }
 
-/* Columns: call_id, started_at and ended_at of a call (NULL in the other tables), then those of the table. */
+static bool add_up(const struct sb_db_value *row, unsigned columns, void *arg)
+{
+	(void)columns;
+	*(int64_t *)arg += row[0].i;
+	return true;
+}
+
+/* call_id, then the columns of the table. */
 static bool take_row(const struct sb_db_value *row, unsigned columns, void *arg)
 {
 	struct scan *s = arg;
 	bool hit = false;
 	uint8_t id[16];
-	for(unsigned i = 0; i < s->columns && i + 3 < columns; i++) {
-		const struct sb_db_value *v = &row[i + 3];
+	for(unsigned i = 0; i < s->columns && i + 1 < columns; i++) {
+		const struct sb_db_value *v = &row[i + 1];
 		if(!about(s->e, &s->column[i], v))
 			continue;
 		hit = true;
@@ -116,16 +125,13 @@ static bool take_row(const struct sb_db_value *row, unsigned columns, void *arg)
 	}
 	if(!hit || sb_uuid_parse(id, row[0].text) != 0)
 		return true;
-	int rc = ids_add(&s->e->ids, id);
-	if(rc == 1 && s->calls)
-		note_call(s->e, &row[1], &row[2]);
-	s->e->failed |= rc < 0;
+	s->e->failed |= ids_add(&s->e->ids, id) < 0;
 	return !s->e->failed;
 }
 
 static int scan(struct erasure *e, unsigned t)
 {
-	struct scan s = {.e = e, .column = table[t].column, .columns = table[t].columns, .calls = t == 0};
+	struct scan s = {.e = e, .column = table[t].column, .columns = table[t].columns};
 	struct sb_db_value p[16];
 	char like[200], names[400] = "", where[800] = "", sql[1600];
 	if(!db_match_like(like, sizeof(like), e->number)) {
@@ -137,8 +143,7 @@ static int scan(struct erasure *e, unsigned t)
 		SAY(where, "%s%s LIKE ? ESCAPE '!'", i > 0 ? " OR " : "", s.column[i].name);
 		p[i] = (struct sb_db_value){SB_DB_TEXT, 0, like, strlen(like)};
 	}
-	snprintf(sql, sizeof(sql), "SELECT call_id, %s%s FROM %s WHERE %s", s.calls ? "started_at, ended_at" : "NULL, NULL",
-			names, table[t].name, where);
+	snprintf(sql, sizeof(sql), "SELECT call_id%s FROM %s WHERE %s", names, table[t].name, where);
 	if(sb_db_query(e->db, sql, p, s.columns, take_row, &s) < 0)
 		return db_failed(e->c, "the call log cannot be read", e->db);
 	if(e->failed) {
@@ -180,7 +185,8 @@ static int64_t change(struct erasure *e, unsigned t, const struct sb_db_ids *ids
 	unsigned n = 0;
 	if(!e->yes) {
 		snprintf(sql, sizeof(sql), "SELECT COUNT(*) FROM %s WHERE call_id", table[t].name);
-		return sb_db_sum_for_ids(e->db, sql, ids);
+		int64_t rows = 0, rc = sb_db_read_for_ids(e->db, sql, ids, add_up, &rows);
+		return rc < 0 ? rc : rows;
 	}
 	snprintf(sql, sizeof(sql), "UPDATE %s SET %s", table[t].name, table[t].set);
 	add_case(sql, sizeof(sql), e, table[t].spelled);
@@ -193,14 +199,17 @@ static int64_t change(struct erasure *e, unsigned t, const struct sb_db_ids *ids
 
 static int64_t one_chunk(struct erasure *e, const struct sb_db_ids *ids)
 {
+	struct erasure was = *e;
 	int64_t rows[TABLES] = {0}, n = e->yes ? sb_db_begin(e->db) : 0;
 	if(n < 0)
 		return n;
+	n = sb_db_read_for_ids(e->db, "SELECT started_at, ended_at FROM callstate_call WHERE call_id", ids, take_call, e);
 	for(unsigned t = 0; t < TABLES && n >= 0; t++)
 		n = rows[t] = change(e, t, ids);
 	if(n >= 0 && e->yes)
 		n = sb_db_exec(e->db, "COMMIT");
 	if(n < 0) {
+		*e = was;
 		if(e->yes)
 			sb_db_rollback(e->db);
 		return n;

@@ -71,8 +71,7 @@ static void read_history(struct hooks *h, struct cli *c, const uint8_t call[16])
 	sb_reader_close(r);
 }
 
-/** Read-only; the files of a dead system in a folder that may not be written are opened as immutable. */
-static sqlite3 *open_state(const char *path)
+sqlite3 *hooks_open(const char *path)
 {
 	sqlite3 *db = NULL;
 	char uri[CLI_PATH * 3 + 64] = "file:";
@@ -161,7 +160,7 @@ static void read_state(struct hooks *h, struct cli *c, const struct story *s)
 	snprintf(path, sizeof(path), "%s/state.sqlite", c->hooks);
 	if(access(path, F_OK) != 0)
 		return;
-	sqlite3 *db = open_state(path);
+	sqlite3 *db = hooks_open(path);
 	if(db == NULL) {
 		fprintf(c->err,
 				"signalbox: %s cannot be opened; what waits for delivery is not shown. Run it as the user of Kamailio "

@@ -5,6 +5,8 @@
 #ifndef SB_CLI_HOOKS_H
 #define SB_CLI_HOOKS_H
 
+#include <sqlite3.h>
+
 #include "cli.h"
 #include "story.h"
 #include "text.h"
@@ -39,6 +41,9 @@ struct hooks
 	bool known;                          /* there is a history or a state.sqlite at all */
 	struct text disabled;                /* "crm since …: 410 Gone", the first endpoint switched off */
 };
+
+/** state.sqlite, read-only; of a dead system in a folder that may not be written, as immutable. @return NULL: it cannot be read */
+sqlite3 *hooks_open(const char *path);
 
 /** Reads both; what is not there is no error. Says on c->err what could not be read. */
 void hooks_read(struct hooks *h, struct cli *c, const struct story *s);

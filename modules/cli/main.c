@@ -9,7 +9,7 @@ static const struct
 {
 	const char *name;
 	int (*run)(struct cli *c, int argc, char **argv);
-} command[] = {{"calls", cmd_calls}, {"db", cmd_db}, {"failures", cmd_failures}, {"journal", cmd_journal}, {"why", cmd_why}};
+} command[] = {{"calls", cmd_calls}, {"db", cmd_db}, {"doctor", cmd_doctor}, {"failures", cmd_failures}, {"hooks", cmd_hooks}, {"journal", cmd_journal}, {"why", cmd_why}};
 
 static const char usage[] =
 		"signalbox why <Call-ID | call id | number | last>\n"
@@ -23,6 +23,19 @@ static const char usage[] =
 		"    how many of each type, and of how many calls\n"
 		"signalbox journal show <event id>\n"
 		"    one event as its receivers get it; the id is webhook-id, or its short form as in the list\n"
+		"signalbox calls [--number N] [--trunk T] [--agent A] [--did D] [--code 503|5xx] [--state S|live]\n"
+		"                [--outcome O|answered|failed] [--since T] [--until T] [--limit N] [--all] [--csv]\n"
+		"    the call log, newest first; --all: however long it takes\n"
+		"signalbox calls <Call-ID | call id>\n"
+		"    one call of the call log with its attempts and events\n"
+		"signalbox failures [--trunk T] [--number N] [--since T] [--until T] [--limit N]\n"
+		"    what fails together, what it usually means and what to do; of the last 24 hours if nothing else is said\n"
+		"signalbox doctor [--config FILE] [--rtpengine udp:ADDRESS:PORT]\n"
+		"    what is wrong with this installation, each with its fix; exit code 1 if something is bad\n"
+		"signalbox hooks [endpoint]\n"
+		"    who gets the webhooks: state, lag, rate, what waits, what was given up, the last error, the next step\n"
+		"signalbox hooks dead [endpoint] [--last N]\n"
+		"    events given up, the newest first, and how to send them again\n"
 		"signalbox db migrate [--with-routing]\n"
 		"    make the database, or bring it up to date; can always be run again\n"
 		"signalbox db check [--with-routing]\n"
@@ -88,7 +101,7 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 			{"--since", &o->since, NULL}, {"--last", &o->last, NULL}, {"--until", &o->until, NULL},
 			{"--trunk", &o->trunk, NULL}, {"--agent", &o->agent, NULL}, {"--did", &o->did, NULL},
 			{"--code", &o->code, NULL}, {"--state", &o->state, NULL}, {"--outcome", &o->outcome, NULL},
-			{"--limit", &o->limit, NULL}, {"--rtpengine", &o->rtpengine, NULL}, {"--all", NULL, &o->all},
+			{"--limit", &o->limit, NULL}, {"--rtpengine", &o->rtpengine, NULL}, {"--config", &o->config, NULL}, {"--all", NULL, &o->all},
 			{"--csv", NULL, &o->csv}};
 	memset(o, 0, sizeof(*o));
 	for(int i = 0; i < argc; i++) {
@@ -116,7 +129,7 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 
 static int unknown_command(struct cli *c, const char *name)
 {
-	fprintf(c->err, "signalbox: no command '%s'. There are: why, journal, db, help.\n", name);
+	fprintf(c->err, "signalbox: no command '%s'. There are: why, calls, failures, journal, doctor, db, help.\n", name);
 	return CLI_USAGE;
 }
 

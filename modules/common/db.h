@@ -66,8 +66,8 @@ struct sb_db_value
 {
 	enum sb_db_kind kind;
 	int64_t i; /* SB_DB_INT */
-	const char *
-			text; /* SB_DB_TEXT: not ended by NUL when given; ended by NUL when got (len without it); ends with the call */
+	/* SB_DB_TEXT: not ended by NUL when given; ended by NUL when got (len without it); ends with the call */
+	const char *text;
 	size_t len;
 };
 

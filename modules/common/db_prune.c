@@ -23,15 +23,8 @@ void sb_db_rollback(struct sb_db *db)
 	snprintf(db->error, sizeof(db->error), "%s", error);
 }
 
-static bool add_up(const struct sb_db_value *row, unsigned columns, void *arg)
-{
-	if(columns == 1 && row[0].kind == SB_DB_INT)
-		*(int64_t *)arg += row[0].i;
-	return true;
-}
-
 static int64_t for_ids(struct sb_db *db, const char *head, const struct sb_db_value *before, unsigned before_count,
-		const struct sb_db_ids *ids, int64_t *sum)
+		const struct sb_db_ids *ids, sb_db_each each, void *arg)
 {
 	struct sb_db_value p[BEFORE_MAX + AT_ONCE];
 	size_t cap = strlen(head) + 3 * AT_ONCE + 16;
@@ -51,7 +44,7 @@ static int64_t for_ids(struct sb_db *db, const char *head, const struct sb_db_va
 			p[before_count + i] = (struct sb_db_value){SB_DB_TEXT, 0, ids->id[at + i], 36};
 		}
 		snprintf(sql + len, cap - len, ")");
-		n = sb_db_query(db, sql, p, before_count + count, sum != NULL ? add_up : NULL, sum);
+		n = sb_db_query(db, sql, p, before_count + count, each, arg);
 		total += n;
 	}
 	free(sql);
@@ -61,13 +54,12 @@ static int64_t for_ids(struct sb_db *db, const char *head, const struct sb_db_va
 int64_t sb_db_for_ids(struct sb_db *db, const char *head, const struct sb_db_value *before, unsigned before_count,
 		const struct sb_db_ids *ids)
 {
-	return for_ids(db, head, before, before_count, ids, NULL);
+	return for_ids(db, head, before, before_count, ids, NULL, NULL);
 }
 
-int64_t sb_db_sum_for_ids(struct sb_db *db, const char *head, const struct sb_db_ids *ids)
+int64_t sb_db_read_for_ids(struct sb_db *db, const char *head, const struct sb_db_ids *ids, sb_db_each each, void *arg)
 {
-	int64_t sum = 0, rc = for_ids(db, head, NULL, 0, ids, &sum);
-	return rc < 0 ? rc : sum;
+	return for_ids(db, head, NULL, 0, ids, each, arg);
 }
 
 static bool take_id(const struct sb_db_value *row, unsigned columns, void *arg)

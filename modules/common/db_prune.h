@@ -39,8 +39,9 @@ struct sb_db_ids
  */
 int64_t sb_db_for_ids(struct sb_db *db, const char *head, const struct sb_db_value *before, unsigned before_count,
 		const struct sb_db_ids *ids);
-/** The same for a SELECT of one whole number: their sum. */
-int64_t sb_db_sum_for_ids(struct sb_db *db, const char *head, const struct sb_db_ids *ids);
+/** The same for a SELECT, without parameters in front. @return rows, or an error of db.h */
+int64_t sb_db_read_for_ids(struct sb_db *db, const char *head, const struct sb_db_ids *ids,
+		bool (*each)(const struct sb_db_value *row, unsigned columns, void *arg), void *arg);
 
 /** Begins a transaction that will write. @return 0 or an error of db.h */
 int sb_db_begin(struct sb_db *db);

@@ -115,7 +115,9 @@ int sb_sqlite_open(
 		rc = set_up(s, file, timeout_ms);
 	if(rc != SQLITE_OK) {
 		snprintf(err, err_len, "%s: %s%s", url->path, s != NULL ? sqlite3_errmsg(s) : "out of memory",
-				(rc & 0xff) == SQLITE_NOTADB ? ": this is no SQLite database" : "");
+				(rc & 0xff) == SQLITE_NOTADB ? ": this is no SQLite database"
+				: code_of(rc) == -EACCES     ? "; run it as the user of Kamailio or as root"
+											 : "");
 		sqlite3_close(s);
 		free(db);
 		return code_of(rc);

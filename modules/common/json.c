@@ -179,12 +179,14 @@ enum place
 	PLACES
 };
 
-#define KEY(name) "\"" name "\":"
+/* The comma is left out behind a bracket. */
+#define KEY(name) ",\"" name "\":", sizeof(",\"" name "\":") - 1
 
 static const struct
 {
 	enum place parent;
 	const char *key;
+	uint8_t key_len;
 } place[PLACES] = {[FROM] = {DATA, KEY("from")},
 		[TO] = {DATA, KEY("to")},
 		[HANGUP] = {DATA, KEY("hangup")},
@@ -211,6 +213,7 @@ struct row
 	uint8_t col;
 	enum place in;
 	const char *key;
+	uint8_t key_len;
 	render_f render;
 	uint32_t on;
 };
@@ -305,6 +308,17 @@ static const struct row media_row[] = {
 
 #define ROWS(table) table, sizeof(table) / sizeof((table)[0])
 
+static void put_key(struct sb_json_out *o, const char *key, size_t len)
+{
+	char *p = sb_json_room(o, len);
+	bool first = o->len > 0 && o->p[o->len - 1] == '{';
+
+	if(p == NULL)
+		return;
+	memcpy(p, key + first, len - first);
+	o->len += len - first;
+}
+
 static bool inside(enum place where, enum place outer)
 {
 	while(where != outer && where != DATA)
@@ -317,8 +331,7 @@ static void open_up(struct sb_json_out *o, enum place from, enum place to)
 	if(from == to)
 		return;
 	open_up(o, from, place[to].parent);
-	sb_json_comma(o);
-	sb_json_raw(o, place[to].key, strlen(place[to].key));
+	put_key(o, place[to].key, place[to].key_len);
 	sb_json_raw(o, "{", 1);
 }
 
@@ -342,8 +355,7 @@ static void object_of(struct sb_json_out *o, const struct event *e, const struct
 		if(row[i].in != at)
 			move(o, at, row[i].in);
 		at = row[i].in;
-		sb_json_comma(o);
-		sb_json_raw(o, row[i].key, strlen(row[i].key));
+		put_key(o, row[i].key, row[i].key_len);
 		row[i].render(o, e, f);
 	}
 	move(o, at, DATA);
@@ -478,8 +490,10 @@ static void type_of(struct sb_json_out *o, const struct event *e)
 /** The body as text, not yet cut to SB_BODY_MAX. @return 0, -EINVAL (no event, damaged) or -ENOMEM */
 static int body_of(struct sb_json_out *o, const struct sb_rec *rec, const char *node_id)
 {
-	struct event e = {.rec = rec, .node = node_id};
+	struct event e; /* 4 kB, cleared by sb_fields_read() */
 	uint16_t type = rec->hdr.type;
+	e.rec = rec;
+	e.node = node_id;
 	if(sb_type_internal(type) || sb_type_name(type) == NULL)
 		return -EINVAL;
 	if(sb_fields_read(&e.fields, rec->payload, rec->hdr.len) != 0 || e.fields.f[SB_C_AT].col == 0

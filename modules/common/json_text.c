@@ -162,7 +162,7 @@ bool sb_e164(char *out, const void *uri, size_t len)
 		return false;
 	char text[17] = "+";
 	for(; i < len; i++) {
-		if(strchr("-.()", p[i]) != NULL && p[i] != '\0')
+		if(p[i] == '-' || p[i] == '.' || p[i] == '(' || p[i] == ')')
 			continue;
 		if(p[i] < '0' || p[i] > '9' || n > 15)
 			return false;

@@ -7,7 +7,7 @@ set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 log=$top/build/deps.log
-build="gcc make libc6-dev pkg-config libjansson-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev libmariadb-dev"
+build="gcc make libc6-dev pkg-config libjansson-dev libcurl4-openssl-dev libcurl3-gnutls nettle-dev libssl-dev libsqlite3-dev libmariadb-dev"
 proxy="kamailio kamailio-sqlite-modules kamailio-mysql-modules"
 run="$proxy mariadb-server-core mariadb-client-core rtpengine-daemon sip-tester baresip-core sqlite3 procps"
 test="libcmocka-dev clang libclang-rt-dev flex bison openssl kamailio-tls-modules"

@@ -200,9 +200,12 @@ static void make_peer(void)
 		return;
 	}
 	exec("PRAGMA synchronous = FULL");
-	exec("CREATE TABLE " PEER " (event_id VARCHAR(64) PRIMARY KEY NOT NULL, call_id CHAR(36) NOT NULL, sequence INTEGER NOT NULL, "
-		 "type VARCHAR(64) NOT NULL, at VARCHAR(26) NOT NULL, state VARCHAR(16) NOT NULL, attempt INTEGER, trunk VARCHAR(64), "
-		 "agent VARCHAR(64), by_party VARCHAR(16), outcome VARCHAR(16), cause VARCHAR(32), inferred INTEGER, sip_method VARCHAR(32), "
+	exec("CREATE TABLE " PEER
+		 " (event_id VARCHAR(64) PRIMARY KEY NOT NULL, call_id CHAR(36) NOT NULL, sequence INTEGER NOT NULL, "
+		 "type VARCHAR(64) NOT NULL, at VARCHAR(26) NOT NULL, state VARCHAR(16) NOT NULL, attempt INTEGER, trunk "
+		 "VARCHAR(64), "
+		 "agent VARCHAR(64), by_party VARCHAR(16), outcome VARCHAR(16), cause VARCHAR(32), inferred INTEGER, "
+		 "sip_method VARCHAR(32), "
 		 "sip_code INTEGER, sip_reason VARCHAR(128), sip_cseq BIGINT, sip_branch VARCHAR(128), from_tag VARCHAR(128), "
 		 "to_tag VARCHAR(128), note VARCHAR(1000))");
 	exec("CREATE INDEX " PEER "_call_idx ON " PEER " (call_id, sequence)");

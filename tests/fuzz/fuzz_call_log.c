@@ -9,10 +9,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(condition)    \
-	do {                   \
-		if(!(condition))   \
-			abort();       \
+#define MUST(condition)  \
+	do {                 \
+		if(!(condition)) \
+			abort();     \
 	} while(0)
 
 /** The columns without which there is no event, so that the bytes get past that check. */

@@ -53,8 +53,8 @@ test('docs_match_the_code_callhook_parameters', () => {
 
 test('docs_match_the_code_callhook_functions_rpc_statistics', () => {
   same(rows('Functions').map((r) => first(r[0])), all(part(MOD, 'cmd_export_t cmds[]', '};'), /\{"(\w+)", *w_/g, 'cmds[]'), 'functions');
-  same(rows('RPC').map((r) => first(r[0])), all(part('modules/callhook/hook_rpc.c', 'rpc_export_t methods[]', '};'), /\{"([\w.]+)",/g, 'methods[]'), 'RPC');
-  same(rows('Statistics').map((r) => r[0]), all(part('modules/callhook/hook_stats.c', '#define HOOK_STATS(X)', '\n\n'), /X\((\w+), \S/g, 'HOOK_STATS'), 'statistics');
+  same(rows('RPC').map((r) => first(r[0])), ['rpc', 'call_log'].flatMap((f) => all(part(`modules/callhook/hook_${f}.c`, 'rpc_export_t methods[]', '};'), /\{"([\w.]+)",/g, 'methods[]')), 'RPC');
+  same(rows('Statistics').map((r) => r[0]), [['stats', 'HOOK'], ['call_log', 'CALL_LOG']].flatMap(([f, n]) => all(part(`modules/callhook/hook_${f}.c`, `#define ${n}_STATS(X)`, '\n\n'), /X\((\w+), \S/g, n)), 'statistics');
 });
 
 test('docs_match_the_code_callhook_table', () => {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { PAGES, START, added, beside, carrier, config, edit, hunks, kamailioModules, own, prepared, read, scenarios } from '../lib/own_config.mjs';
+import { Mariadb } from '../lib/mariadb.mjs';
 import { BUILD, ROOT, need } from '../lib/paths.mjs';
 import { Ports } from '../lib/ports.mjs';
 import { Proc, poll } from '../lib/proc.mjs';
@@ -165,6 +166,33 @@ test('own_config_without_record_route_a_call_ends_at_max_duration', async () => 
     for (const p of [caller, callee]) p.close();
   });
 });
+
+const KAMAILIOS_TABLES = ['standard', 'acc', 'usrloc'].map((t) => `/usr/share/kamailio/mysql/${t}-create.sql`);
+
+test('own_config_with_mariadb_in_the_database_that_kamailio_has_already', async () => {
+  const columns = ['acc', 'missed_calls'].flatMap((t) => ['src_user', 'src_domain', 'src_ip', 'dst_ouser', 'dst_user', 'dst_domain'].map((c) => `ALTER TABLE ${t} ADD COLUMN ${c} VARCHAR(128) NOT NULL DEFAULT '';`));
+  const o = {
+    name: 'mariadb', mariadb: true,
+    before: async (x) => {
+      x.mariadb = await Mariadb.start({ dir: x.dir, ports: x.ports });
+      for (const f of KAMAILIOS_TABLES) await x.mariadb.file(f);
+      await x.mariadb.query(columns.join('\n'));
+      x.o.defines = ['WITH_MYSQL', 'WITH_USRLOCDB', 'WITH_ACCDB', `DBURL="${x.mariadb.url}"`];
+    },
+  };
+  await beside(await carrier(), o, async (x) => {
+    await phones(x);
+    const results = await scenarios(x);
+    const calls = new Set(x.receiver.events().map((e) => e.data.call_id)).size;
+    const rows = async () => (await x.mariadb.query('SELECT COUNT(*), COUNT(ended_at) FROM callstate_call')).trim();
+    await poll(async () => await rows() === `${calls}\t${calls}`, 10000, () => `the call log has not the ${calls} calls`, 100);
+    const events = x.receiver.events().length;
+    assert.equal((await x.mariadb.query('SELECT COUNT(*) FROM callstate_event')).trim(), String(events));
+    const answered = new Set(results.flatMap((r) => r.answered)).size + 1;
+    assert.equal((await x.mariadb.query("SELECT COUNT(*) FROM acc WHERE method = 'INVITE' AND sip_code = '200'")).trim(), String(answered), "acc's rows");
+    assert.equal((await x.mariadb.query("SELECT COUNT(*) FROM location WHERE username = 'bob'")).trim(), '1');
+  });
+}, { seconds: 90 });
 
 test('own_config_the_receiver_of_the_front_page_takes_good_signatures_only', async () => {
   const [, code] = read('README.md').match(/^```js\n(.*?)^```$/ms) ?? [];

@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
-import { beside, carrier } from '../lib/own_config.mjs';
+import { beside, config, edit, signalbox } from '../lib/own_config.mjs';
+import { Mariadb } from '../lib/mariadb.mjs';
 import { poll } from '../lib/proc.mjs';
 import { assertEvents, assertNoGaps, assertSound, test } from '../lib/test.mjs';
 import { certificates } from '../lib/tls.mjs';
@@ -43,8 +44,9 @@ class Https extends Receiver {
   }
 }
 
-const TLS = {
-  load: '',
+const MARKER = '####### Routing Logic ########\n';
+const PHONES = {
+  edits: [['\troute(LOCATION);\n', '\troute(PHONES);\n\troute(LOCATION);\n']],
   routes: `
 route[PHONES] {
 	if (!is_method("INVITE") || !($rU =~ "^tls-")) return;
@@ -53,25 +55,22 @@ route[PHONES] {
 	route(RELAY);
 }
 `,
-  edits: [['\troute(TARGETS);\n', '\troute(PHONES);\n\troute(TARGETS);\n']],
 };
 
-async function run(name, during) {
-  const base = await carrier();
-  let text = base;
-  for (const [a, b] of TLS.edits) text = text.replace(a, () => b);
-  text += TLS.routes;
-  const o = {
-    name, defines: ['WITH_TLS'], tcp: true, receiver: Https, listen: (x) => [`tls:127.0.0.1:${x.tlsPort}`],
+/** Debian's file WITH_TLS; two phones that speak TLS. @param o.before as in own(); o.params(x) further lines */
+async function run(name, o, during) {
+  const text = await config(PHONES);
+  const own = {
+    name, expected: o.expected, defines: ['WITH_TLS'], tcp: true, receiver: Https, listen: (x) => [`tls:127.0.0.1:${x.tlsPort}`],
     before: async (x) => {
       x.tlsPort = await x.ports.next();
       const { ca, cert, key } = x.receiver.certificates;
       fs.writeFileSync(path.join(x.dir, 'tls.cfg'), `[server:default]\nmethod = TLSv1.2+\nverify_certificate = no\nrequire_certificate = no\nprivate_key = ${key}\ncertificate = ${cert}\n
 [client:default]\nmethod = TLSv1.2+\nverify_certificate = yes\nrequire_certificate = yes\nca_list = ${ca}\n`);
+      await o.before?.(x);
     },
   };
-  const marker = '####### Routing Logic ########\n';
-  await beside((x) => text.replace(marker, () => `modparam("tls", "config", "${x.dir}/tls.cfg")\n${marker}`), o, async (x) => {
+  await beside((x) => edit(text, MARKER, `modparam("tls", "config", "${x.dir}/tls.cfg")\n${o.params?.(x) ?? ''}${MARKER}`), own, async (x) => {
     const peers = await Promise.all(['127.0.0.2', '127.0.0.3'].map((ip) => Ua.open({ ip, proxy: x.tlsPort, name: ip, tls: x.receiver.certificates })));
     try {
       await during(x, ...peers);
@@ -105,10 +104,12 @@ async function call(x, caller, callee, n = 0) {
   return c.id;
 }
 
-test('own_config_beside_tls_calls_over_tls_and_webhooks_over_https', async () => run('tls', async (x, caller, callee) => {
+const cdrs = (x, n) => x.receiver.until((e) => e.filter((v) => v.type === 'call.cdr').length === n, { what: `${n} CDRs over https`, ms: 30000 });
+
+test('own_config_beside_tls_calls_over_tls_and_webhooks_over_https', async () => run('tls', {}, async (x, caller, callee) => {
   const ids = [];
   for (let n = 0; n < 10; n++) ids.push(await call(x, caller, callee, n));
-  await x.receiver.until((e) => e.filter((v) => v.type === 'call.cdr').length === ids.length, { what: `${ids.length} CDRs over https` });
+  await cdrs(x, ids.length);
   for (const [n, id] of ids.entries()) {
     const events = assertEvents(x.receiver, id, CALL);
     assert.match(events[0].data.source, /^tls:127\.0\.0\.2:/);
@@ -118,3 +119,42 @@ test('own_config_beside_tls_calls_over_tls_and_webhooks_over_https', async () =>
   assertSound(x.receiver.events());
   assert.ok(x.receiver.connections >= 1);
 }));
+
+/** The workers below callhook's keepers. */
+const workers = () => fs.readdirSync('/proc').filter((n) => /^\d+$/.test(n)).filter((n) => { try { return fs.readFileSync(`/proc/${n}/comm`, 'utf8').startsWith('hook '); } catch { return false; } }).map(Number);
+
+function below(pid) {
+  const parent = (p) => { try { return Number(/^PPid:\t(\d+)/m.exec(fs.readFileSync(`/proc/${p}/status`, 'utf8'))[1]); } catch { return 0; } };
+  return workers().filter((w) => { for (let p = w; p > 1; p = parent(p)) if (p === pid) return true; return false; });
+}
+
+test('own_config_beside_tls_and_a_call_log_over_tls_in_mariadb_no_connection_is_hurt', async () => {
+  const o = {
+    before: async (x) => {
+      x.log_db = await Mariadb.start({ dir: x.dir, ports: x.ports, tls: true });
+      await signalbox('db', 'migrate', '--db', x.log_db.tlsUrl);
+    },
+    expected: /killed by signal 9/,
+    params: (x) => `modparam("callhook", "call_log", "${x.log_db.tlsUrl}")\n`,
+  };
+  const made = [];
+  try {
+    await run('tls-kill', { ...o, before: async (x) => { await o.before(x); made.push(x.log_db); } }, async (x, caller, callee) => {
+      const calls = 40;
+      let killed = 0;
+      for (let n = 0; n < calls; n++) {
+        if (n % 4 === 0) {
+          for (const pid of below(x.kamailio.pid)) { process.kill(pid, 'SIGKILL'); killed++; }
+        }
+        await call(x, caller, callee, n);
+      }
+      assert.ok(killed >= 10, `${killed} processes were killed`);
+      await cdrs(x, calls);
+      for (const [, events] of assertNoGaps(x.receiver.events())) assert.deepEqual(events.map((e) => e.type), CALL);
+      const count = "SELECT COUNT(*), COUNT(ended_at) FROM callstate_call";
+      await poll(async () => (await x.log_db.query(count)).trim() === `${calls}\t${calls}`, 20000, () => 'the call log has not every call', 200);
+    });
+  } finally {
+    for (const m of made) await m.stop();
+  }
+}, { seconds: 120 });

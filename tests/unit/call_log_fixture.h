@@ -28,7 +28,8 @@ static inline void made_text(struct made *m, enum sb_col col, const char *s)
 
 static inline void made_call(uint8_t id[16], unsigned call)
 {
-	const uint8_t rnd[10] = {1, 2, 3, 4, 5, 6, (uint8_t)(call >> 24), (uint8_t)(call >> 16), (uint8_t)(call >> 8), (uint8_t)call};
+	const uint8_t rnd[10] = {
+			1, 2, 3, 4, 5, 6, (uint8_t)(call >> 24), (uint8_t)(call >> 16), (uint8_t)(call >> 8), (uint8_t)call};
 
 	sb_uuid7(id, AT0 / 1000, rnd);
 }
@@ -104,7 +105,8 @@ static inline const struct sb_rec *made_done(struct made *m)
 /** An event without anything special: from a call that runs. */
 static inline const struct sb_rec *made_event(struct made *m, unsigned call, unsigned sequence)
 {
-	made_begin(m, sequence == 1 ? SB_CALL_INITIATED : SB_CALL_RINGING, call, sequence, sequence == 1 ? SB_ST_CALLING : SB_ST_RINGING);
+	made_begin(m, sequence == 1 ? SB_CALL_INITIATED : SB_CALL_RINGING, call, sequence,
+			sequence == 1 ? SB_ST_CALLING : SB_ST_RINGING);
 	if(sequence > 1)
 		made_attempt(m, 1, 0, 0);
 	return made_done(m);

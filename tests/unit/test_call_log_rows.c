@@ -27,7 +27,8 @@ static const char *schema_text(void)
 
 static void declared(char *out, size_t room, const struct sb_cl_column *c)
 {
-	static const char *const type[] = {[SB_CL_UUID] = "{uuid}", [SB_CL_TIME] = "{time}", [SB_CL_INT] = "INTEGER", [SB_CL_BIGINT] = "BIGINT"};
+	static const char *const type[] = {
+			[SB_CL_UUID] = "{uuid}", [SB_CL_TIME] = "{time}", [SB_CL_INT] = "INTEGER", [SB_CL_BIGINT] = "BIGINT"};
 
 	if(c->type == SB_CL_KEY)
 		snprintf(out, room, "%s {key(%u)}", c->name, c->width);
@@ -246,8 +247,9 @@ static void text_is_cut_between_characters(void **state)
 	assert_int_equal(64 * 3, strlen(cell(r, SB_CL_CALL, 0, "flow")));
 	assert_memory_equal(name, cell(r, SB_CL_CALL, 0, "flow"), 64 * 3);
 	assert_cell(r, SB_CL_CALL, 0, "did", "x\xef\xbf\xbd\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdy");
-	assert_cell(r, SB_CL_CALL, 0, "trunk", "a\xef\xbf\xbd"
-										   "b");
+	assert_cell(r, SB_CL_CALL, 0, "trunk",
+			"a\xef\xbf\xbd"
+			"b");
 	made_begin(m, SB_CALL_RINGING, 1, 2, SB_ST_RINGING);
 	made_text(m, SB_C_DID, "1234567890123456789012345678901234567890123456789012345678901234567");
 	made_text(m, SB_C_DIRECTION, "in\xc3\xa9\x07 out and more of it");

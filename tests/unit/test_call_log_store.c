@@ -40,7 +40,8 @@ static void sql(struct fixture *f, const char *text)
 
 static void drop_all(struct fixture *f)
 {
-	static const char *const name[] = {"callstate_call", "callstate_attempt", "callstate_event", "callhook_endpoint", "version"};
+	static const char *const name[] = {
+			"callstate_call", "callstate_attempt", "callstate_event", "callhook_endpoint", "version"};
 	char text[80];
 
 	for(size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
@@ -176,7 +177,8 @@ static void an_older_event_changes_nothing_but_is_there(void **state)
 	assert_int_equal(0, put(f, made_event(&f->made, 1, 3)));
 	assert_int_equal(0, put(f, made_event(&f->made, 1, 1)));
 	assert_string_equal("ringing|3;", asked(f, "SELECT state, last_sequence FROM callstate_call"));
-	assert_string_equal("1|call.initiated;3|call.ringing;", asked(f, "SELECT sequence, type FROM callstate_event ORDER BY sequence"));
+	assert_string_equal("1|call.initiated;3|call.ringing;",
+			asked(f, "SELECT sequence, type FROM callstate_event ORDER BY sequence"));
 	made_begin(&f->made, SB_CALL_FAILED, 1, 4, SB_ST_FAILED);
 	made_end(&f->made, "callee", "busy", "final_reply", 486);
 	made_attempt(&f->made, 1, 486, AT0 + 5);
@@ -197,11 +199,13 @@ static void the_end_of_a_call_stays_and_an_answer_overrules_a_failure(void **sta
 	made_begin(m, SB_CUSTOM, 1, 4, SB_ST_FAILED);
 	sb_put_time(&m->out, SB_C_ENDED_AT, AT0 + 9000000);
 	assert_int_equal(0, put(f, made_done(m)));
-	assert_string_equal("4|busy|486|callee;", asked(f, "SELECT last_sequence, outcome, sip_code, hangup_by FROM callstate_call"));
+	assert_string_equal(
+			"4|busy|486|callee;", asked(f, "SELECT last_sequence, outcome, sip_code, hangup_by FROM callstate_call"));
 	made_begin(m, SB_CALL_ANSWERED, 1, 5, SB_ST_CONFIRMED);
 	sb_put_time(&m->out, SB_C_ANSWERED_AT, AT0 + 1);
 	assert_int_equal(0, put(f, made_done(m)));
-	assert_string_equal("5|NULL|NULL|NULL;", asked(f, "SELECT last_sequence, outcome, sip_code, hangup_by FROM callstate_call"));
+	assert_string_equal(
+			"5|NULL|NULL|NULL;", asked(f, "SELECT last_sequence, outcome, sip_code, hangup_by FROM callstate_call"));
 }
 
 static void an_attempt_that_is_over_is_written_before_its_next_event(void **state)
@@ -214,7 +218,8 @@ static void an_attempt_that_is_over_is_written_before_its_next_event(void **stat
 		made_begin(&f->made, SB_X_ATTEMPT, 1, 0, SB_ST_RINGING);
 		made_attempt(&f->made, 1, 503, AT0 + 3000000);
 		assert_int_equal(0, put(f, made_done(&f->made)));
-		assert_string_equal("503|2|2026-01-31 14:02:10.114000;", asked(f, "SELECT code, last_sequence, failed_at FROM callstate_attempt"));
+		assert_string_equal("503|2|2026-01-31 14:02:10.114000;",
+				asked(f, "SELECT code, last_sequence, failed_at FROM callstate_attempt"));
 	}
 	made_begin(&f->made, SB_X_ATTEMPT, 1, 0, SB_ST_RINGING);
 	made_attempt(&f->made, 1, 0, 0);
@@ -270,7 +275,8 @@ static void a_refused_row_refuses_all_and_leaves_the_connection_usable(void **st
 	if(mariadb() != NULL)
 		sql(f, "ALTER TABLE callstate_call ADD CONSTRAINT no_bad CHECK (flow IS NULL OR flow <> 'bad')");
 	else
-		sql(f, "CREATE TRIGGER no_bad BEFORE INSERT ON callstate_call WHEN NEW.flow = 'bad' BEGIN SELECT raise(ABORT, 'no_bad'); END");
+		sql(f, "CREATE TRIGGER no_bad BEFORE INSERT ON callstate_call WHEN NEW.flow = 'bad' BEGIN SELECT raise(ABORT, "
+			   "'no_bad'); END");
 	opened(f);
 	assert_int_equal(SB_CL_BAD_ROW, put_calls(f, 20, "bad"));
 	assert_non_null(strstr(f->err, "no_bad"));
@@ -350,10 +356,11 @@ static void a_lock_of_somebody_else_is_no_bad_row(void **state)
 
 static void sqlite_errors_of_a_row_and_of_the_database(void **state)
 {
-	static const int row[] = {SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_NOTNULL, SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_TRIGGER,
-			SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_TOOBIG, SQLITE_MISMATCH};
-	static const int database[] = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR, SQLITE_IOERR_FSYNC,
-			SQLITE_CORRUPT, SQLITE_CANTOPEN, SQLITE_NOTADB, SQLITE_ERROR, SQLITE_SCHEMA, SQLITE_NOMEM, SQLITE_PERM};
+	static const int row[] = {SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_NOTNULL, SQLITE_CONSTRAINT_UNIQUE,
+			SQLITE_CONSTRAINT_TRIGGER, SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_TOOBIG, SQLITE_MISMATCH};
+	static const int database[] = {SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR,
+			SQLITE_IOERR_FSYNC, SQLITE_CORRUPT, SQLITE_CANTOPEN, SQLITE_NOTADB, SQLITE_ERROR, SQLITE_SCHEMA,
+			SQLITE_NOMEM, SQLITE_PERM};
 	(void)state;
 
 	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
@@ -371,13 +378,15 @@ static void mariadb_errors_of_a_row_and_of_the_database(void **state)
 	{
 		unsigned code;
 		const char *sqlstate;
-	} row[] = {{ER_DATA_TOO_LONG, "22001"}, {ER_WARN_DATA_OUT_OF_RANGE, "22003"}, {ER_DUP_ENTRY, "23000"}, {ER_BAD_NULL_ERROR, "23000"},
-			{ER_CONSTRAINT_FAILED, "23000"}, {ER_SIGNAL_EXCEPTION, "45000"}, {ER_NO_REFERENCED_ROW_2, "23000"},
-			{ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, "HY000"}, {WARN_DATA_TRUNCATED, "01000"}},
-	  database[] = {{ER_NO_SUCH_TABLE, "42S02"}, {ER_BAD_FIELD_ERROR, "42S22"}, {ER_NO_DEFAULT_FOR_FIELD, "HY000"}, {ER_DISK_FULL, "HY000"},
-			  {ER_RECORD_FILE_FULL, "HY000"}, {ER_OPTION_PREVENTS_STATEMENT, "HY000"}, {ER_TABLEACCESS_DENIED_ERROR, "42000"},
-			  {ER_LOCK_WAIT_TIMEOUT, "HY000"}, {ER_SERVER_SHUTDOWN, "08S01"}, {2006, "HY000"}, {2013, "HY000"},
-			  {ER_NET_PACKET_TOO_LARGE, "08S01"}, {ER_UNKNOWN_COM_ERROR, "08S01"}, {ER_ERROR_ON_WRITE, "HY000"}};
+	} row[] = {{ER_DATA_TOO_LONG, "22001"}, {ER_WARN_DATA_OUT_OF_RANGE, "22003"}, {ER_DUP_ENTRY, "23000"},
+			{ER_BAD_NULL_ERROR, "23000"}, {ER_CONSTRAINT_FAILED, "23000"}, {ER_SIGNAL_EXCEPTION, "45000"},
+			{ER_NO_REFERENCED_ROW_2, "23000"}, {ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, "HY000"},
+			{WARN_DATA_TRUNCATED, "01000"}},
+	  database[] = {{ER_NO_SUCH_TABLE, "42S02"}, {ER_BAD_FIELD_ERROR, "42S22"}, {ER_NO_DEFAULT_FOR_FIELD, "HY000"},
+			  {ER_DISK_FULL, "HY000"}, {ER_RECORD_FILE_FULL, "HY000"}, {ER_OPTION_PREVENTS_STATEMENT, "HY000"},
+			  {ER_TABLEACCESS_DENIED_ERROR, "42000"}, {ER_LOCK_WAIT_TIMEOUT, "HY000"}, {ER_SERVER_SHUTDOWN, "08S01"},
+			  {2006, "HY000"}, {2013, "HY000"}, {ER_NET_PACKET_TOO_LARGE, "08S01"}, {ER_UNKNOWN_COM_ERROR, "08S01"},
+			  {ER_ERROR_ON_WRITE, "HY000"}};
 	(void)state;
 
 	for(size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)

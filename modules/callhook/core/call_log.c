@@ -84,7 +84,8 @@ int sb_call_log_prepare(const char *state_dir, char *err, size_t err_len)
 	return rc;
 }
 
-int sb_call_log_new(struct sb_call_log **out, const struct sb_call_log_cfg *cfg, uint64_t now_us, char *err, size_t err_len)
+int sb_call_log_new(
+		struct sb_call_log **out, const struct sb_call_log_cfg *cfg, uint64_t now_us, char *err, size_t err_len)
 {
 	struct sb_call_log *c = calloc(1, sizeof(*c));
 	uint64_t aside = 0;
@@ -122,7 +123,8 @@ static void went(struct sb_call_log *c, int rc, const char *text)
 	note_error(c, text);
 	set_state(c, SB_CALL_LOG_WAITING);
 	if(c->down != rc)
-		cl_say(c, SB_CALL_LOG_ERROR, "call log: %s; calls go on, events wait in the journal, tried again every 1 to 30 s", text);
+		cl_say(c, SB_CALL_LOG_ERROR,
+				"call log: %s; calls go on, events wait in the journal, tried again every 1 to 30 s", text);
 	if(c->down == 0)
 		c->down_at = c->now;
 	c->down = rc;
@@ -200,8 +202,7 @@ static int finish(struct sb_call_log *c)
 
 static bool due(const struct sb_call_log *c)
 {
-	return c->written || cl_full(c)
-		   || (c->batch.records > 0 && c->mono >= c->first_mono + c->cfg.delay_ms * 1000ull);
+	return c->written || cl_full(c) || (c->batch.records > 0 && c->mono >= c->first_mono + c->cfg.delay_ms * 1000ull);
 }
 
 /* Nothing to write: is there a database, and does it have the tables? */

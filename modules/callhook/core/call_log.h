@@ -18,7 +18,7 @@
 #include "log.h"
 
 #define SB_CALL_LOG_FILE "call_log.sqlite"
-#define SB_CALL_LOG_BAD_RUN 100u /* more rows of a table refused in turn, none taken between them: it waits */
+#define SB_CALL_LOG_BAD_RUN 100u     /* more rows of a table refused in turn, none taken between them: it waits */
 #define SB_CALL_LOG_BYTES (8u << 20) /* a batch has no more, roughly */
 #define SB_CALL_LOG_RETRY_MIN_US 1000000ull
 #define SB_CALL_LOG_RETRY_MAX_US 30000000ull
@@ -40,7 +40,7 @@ struct sb_call_log_status
 	_Atomic uint64_t aside;      /* rows set aside */
 	_Atomic uint64_t aside_kept; /* rows in the table aside, of earlier starts too */
 	_Atomic uint64_t lost_segments;
-	_Atomic uint64_t pruned; /* calls deleted by their age */
+	_Atomic uint64_t pruned;          /* calls deleted by their age */
 	_Atomic uint64_t oldest_at;       /* µs: time of the oldest event that is not written yet, 0: all are */
 	_Atomic uint64_t segment, offset; /* cursor */
 	_Atomic uint64_t error_at;        /* µs, 0: never */
@@ -63,9 +63,9 @@ struct sb_call_log_cfg
 	struct sb_log *log; /* directories, node; sh may be NULL */
 	int sink;           /* as sb_log_sink() gave it, or -1 */
 	const char *state_dir;
-	unsigned batch;     /* events */
-	unsigned delay_ms;  /* longest wait for a batch to fill */
-	unsigned keep_days; /* older calls are deleted; 0: none */
+	unsigned batch;            /* events */
+	unsigned delay_ms;         /* longest wait for a batch to fill */
+	unsigned keep_days;        /* older calls are deleted; 0: none */
 	struct sb_cl_store *store; /* the caller's, not open */
 	struct sb_call_log_status *status;
 	void (*say)(enum sb_call_log_level level, const char *text);
@@ -76,7 +76,8 @@ int sb_call_log_prepare(const char *state_dir, char *err, size_t err_len);
 
 struct sb_call_log;
 /** In the process that writes. @param err one sentence @return 0 or -errno: its own file cannot be used */
-int sb_call_log_new(struct sb_call_log **out, const struct sb_call_log_cfg *cfg, uint64_t now_us, char *err, size_t err_len);
+int sb_call_log_new(
+		struct sb_call_log **out, const struct sb_call_log_cfg *cfg, uint64_t now_us, char *err, size_t err_len);
 /**
  * Reads what is there, writes a batch that is full or old enough.
  * @param now_us wall clock, µs since 1970

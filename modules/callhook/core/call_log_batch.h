@@ -29,8 +29,8 @@ struct sb_cl_batch
 	struct sb_cl_bad *bad;
 	unsigned bads, bad_room;
 	unsigned unreadable; /* those of them that came with reading, first in the list */
-	unsigned records;   /* those that make no row among them */
-	uint64_t oldest_at; /* µs: the first event's time */
+	unsigned records;    /* those that make no row among them */
+	uint64_t oldest_at;  /* µs: the first event's time */
 };
 
 /** @return 0, or -ENOMEM: the record may be in it by half */

@@ -11,10 +11,10 @@
 #include <string.h>
 
 #define SQL 16384u
-#define CHUNK 1000u              /* rows in one statement */
-#define PACKET_MAX (4u << 20)    /* bytes in one statement, */
-#define PACKET_SHARE 2           /* at most this part of max_allowed_packet */
-#define VALUE_HEAD 10u           /* bytes in front of a value: indicator, length */
+#define CHUNK 1000u           /* rows in one statement */
+#define PACKET_MAX (4u << 20) /* bytes in one statement, */
+#define PACKET_SHARE 2        /* at most this part of max_allowed_packet */
+#define VALUE_HEAD 10u        /* bytes in front of a value: indicator, length */
 
 /* One column of a chunk. */
 struct array

@@ -29,8 +29,9 @@ void cl_prune(struct sb_call_log *c)
 	rc = sb_db_prune(c->cfg.store->db, text, CHUNK, &sum);
 	c->prune_mono = c->mono + (rc == (int)CHUNK ? PAUSE : HOUR);
 	if(rc < 0)
-		cl_say(c, SB_CALL_LOG_WARNING, "call log: calls older than %u days could not be deleted: %s; tried again in an hour",
-				c->cfg.keep_days, sb_db_error(c->cfg.store->db));
+		cl_say(c, SB_CALL_LOG_WARNING,
+				"call log: calls older than %u days could not be deleted: %s; tried again in an hour", c->cfg.keep_days,
+				sb_db_error(c->cfg.store->db));
 	else
 		atomic_fetch_add(&c->cfg.status->pruned, (uint64_t)sum.calls);
 }

@@ -62,7 +62,8 @@ static int put_table(struct sb_call_log *c, enum sb_cl_table table, char *err, s
 	if(c->bad_run[table] + h.bad > SB_CALL_LOG_BAD_RUN) {
 		snprintf(last, sizeof(last), "%s", err);
 		snprintf(err, err_len,
-				"%s: table %s refuses every row, %u in turn by now: %.300s; so it is the table that is wrong: nothing more is set "
+				"%s: table %s refuses every row, %u in turn by now: %.300s; so it is the table that is wrong: nothing "
+				"more is set "
 				"aside",
 				c->cfg.store->shown, sb_cl_table_name(table), c->bad_run[table] + h.bad, last);
 		return -EBADMSG;

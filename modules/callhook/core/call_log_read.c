@@ -16,7 +16,8 @@ static void lost(struct sb_call_log *c, uint64_t from, uint64_t to)
 {
 	atomic_fetch_add(&c->cfg.status->lost_segments, from >> 32 == to >> 32 ? to - from : 1);
 	cl_say(c, SB_CALL_LOG_ERROR,
-			"call log: the journal no longer holds its segments from %016llx to %016llx: their events are not in the call log "
+			"call log: the journal no longer holds its segments from %016llx to %016llx: their events are not in the "
+			"call log "
 			"(journal_limit was reached while the database was away)",
 			(unsigned long long)from, (unsigned long long)(to - 1));
 }

@@ -189,11 +189,11 @@ static const struct sb_field *either(source_p s, uint8_t first, uint8_t second)
 	return f != NULL && f->len > 0 ? f : field_of(s, second);
 }
 
-#define EITHER(name, first, second, how)                               \
-	static int name(source_p s, column_p c, struct sb_db_value *v)     \
-	{                                                                  \
-		const struct sb_field *f = either(s, first, second);           \
-                                                                       \
+#define EITHER(name, first, second, how)                                  \
+	static int name(source_p s, column_p c, struct sb_db_value *v)        \
+	{                                                                     \
+		const struct sb_field *f = either(s, first, second);              \
+                                                                          \
 		return f != NULL ? how(v, s->mem, f->data, f->len, c->width) : 0; \
 	}
 EITHER(trunk_of_event, SB_C_A_TRUNK, SB_C_TRUNK, sb_cl_text)
@@ -334,8 +334,8 @@ unsigned sb_cl_column_of(enum sb_cl_table table, const char *name)
 	return i;
 }
 
-static int make_row(enum sb_cl_table table, source_p s, int (*each)(enum sb_cl_table, const struct sb_cl_row *, void *),
-		void *arg)
+static int make_row(
+		enum sb_cl_table table, source_p s, int (*each)(enum sb_cl_table, const struct sb_cl_row *, void *), void *arg)
 {
 	const struct sb_cl_column *column = tables[table].column;
 	struct sb_cl_row row = {.seq = s->rec->hdr.seq, .epoch = s->rec->hdr.epoch};
@@ -355,7 +355,8 @@ static int make_row(enum sb_cl_table table, source_p s, int (*each)(enum sb_cl_t
 	return each(table, &row, arg);
 }
 
-static int attempt_rows(struct sb_cl_source *s, int (*each)(enum sb_cl_table, const struct sb_cl_row *, void *), void *arg)
+static int attempt_rows(
+		struct sb_cl_source *s, int (*each)(enum sb_cl_table, const struct sb_cl_row *, void *), void *arg)
 {
 	struct sb_fields inner;
 	struct sb_field f;

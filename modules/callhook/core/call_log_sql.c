@@ -68,7 +68,9 @@ static void sqlite_update(struct sql *s, enum sb_cl_table table)
 		if(strcmp(c[i].name, "last_sequence") == 0)
 			continue;
 		if(c[i].end)
-			add(s, ", %s = CASE WHEN excluded.hangup_by IS NULL AND excluded.ended_at IS NOT NULL THEN %s ELSE excluded.%s END",
+			add(s,
+					", %s = CASE WHEN excluded.hangup_by IS NULL AND excluded.ended_at IS NOT NULL THEN %s ELSE "
+					"excluded.%s END",
 					c[i].name, c[i].name, c[i].name);
 		else
 			add(s, ", %s = excluded.%s", c[i].name, c[i].name);
@@ -86,7 +88,8 @@ static void mariadb_update(struct sql *s, enum sb_cl_table table)
 	static const char newer_attempt[] =
 			"VALUES(last_sequence) > last_sequence OR (VALUES(code) IS NOT NULL AND code IS NULL)";
 	const char *newer = table == SB_CL_CALL ? newer_call : newer_attempt;
-	const char *same = table == SB_CL_CALL ? "call_id = VALUES(call_id)" : "call_id = VALUES(call_id) AND n = VALUES(n)";
+	const char *same =
+			table == SB_CL_CALL ? "call_id = VALUES(call_id)" : "call_id = VALUES(call_id) AND n = VALUES(n)";
 	unsigned count;
 	const struct sb_cl_column *c = sb_cl_columns(table, &count);
 
@@ -99,7 +102,8 @@ static void mariadb_update(struct sql *s, enum sb_cl_table table)
 		if(compared(table, c[i].name))
 			continue;
 		add(s, "%s = IF(%s%s%s%s, VALUES(%s), %s), ", c[i].name, c[i].end ? "(" : "", newer, c[i].end ? ")" : "",
-				c[i].end ? " AND (VALUES(hangup_by) IS NOT NULL OR VALUES(ended_at) IS NULL)" : "", c[i].name, c[i].name);
+				c[i].end ? " AND (VALUES(hangup_by) IS NOT NULL OR VALUES(ended_at) IS NULL)" : "", c[i].name,
+				c[i].name);
 	}
 	if(table == SB_CL_ATTEMPT)
 		add(s, "code = IF(%s, VALUES(code), code), ", newer);

@@ -10,17 +10,18 @@
 #include <unistd.h>
 
 static const char schema[] =
-		"CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY CHECK (id = 1), segment INT NOT NULL, offset INT NOT NULL);"
+		"CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY CHECK (id = 1), segment INT NOT NULL, offset INT "
+		"NOT NULL);"
 		"CREATE TABLE IF NOT EXISTS aside (tbl TEXT NOT NULL, row_key TEXT NOT NULL, event_id TEXT NOT NULL, "
 		"call_id TEXT NOT NULL, error TEXT NOT NULL, row TEXT NOT NULL, at INT NOT NULL, PRIMARY KEY (tbl, row_key));";
 
-#define STATEMENTS(X)                                                                              \
-	X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
-	X(COMMIT, "COMMIT")                                                                            \
-	X(CURSOR, "SELECT segment, offset FROM cursor WHERE id = 1")                                   \
-	X(SET_CURSOR, "INSERT OR REPLACE INTO cursor VALUES (1, ?1, ?2)")                              \
-	X(ASIDE, "INSERT OR REPLACE INTO aside VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                   \
-	X(TRIM, "DELETE FROM aside WHERE rowid <= (SELECT max(rowid) FROM aside) - ?1")                \
+#define STATEMENTS(X)                                                               \
+	X(BEGIN, "BEGIN IMMEDIATE")                                                     \
+	X(COMMIT, "COMMIT")                                                             \
+	X(CURSOR, "SELECT segment, offset FROM cursor WHERE id = 1")                    \
+	X(SET_CURSOR, "INSERT OR REPLACE INTO cursor VALUES (1, ?1, ?2)")               \
+	X(ASIDE, "INSERT OR REPLACE INTO aside VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")    \
+	X(TRIM, "DELETE FROM aside WHERE rowid <= (SELECT max(rowid) FROM aside) - ?1") \
 	X(COUNT, "SELECT count(*) FROM aside")
 
 enum
@@ -71,7 +72,8 @@ static int prepare(struct sb_cl_state *s, const char *path, char *err, size_t er
 		goto broken;
 	if(version != 0 && version != SB_CL_STATE_VERSION) {
 		snprintf(err, err_len,
-				"%s has version %d, this callhook writes version %d: use the callhook that made it, or move the file away (the "
+				"%s has version %d, this callhook writes version %d: use the callhook that made it, or move the file "
+				"away (the "
 				"call log then reads all of the journal again, which does no harm)",
 				path, version, SB_CL_STATE_VERSION);
 		return -EPROTO;
@@ -87,7 +89,8 @@ static int prepare(struct sb_cl_state *s, const char *path, char *err, size_t er
 	return 0;
 broken:
 	snprintf(err, err_len,
-			"%s cannot be used: %s; it must be a file that callhook made, writable, with room on its disk (if it is damaged, move "
+			"%s cannot be used: %s; it must be a file that callhook made, writable, with room on its disk (if it is "
+			"damaged, move "
 			"it away: the call log then reads all of the journal again, which does no harm)",
 			path, sqlite3_errmsg(s->db));
 	return -EIO;
@@ -190,7 +193,8 @@ static int trim(struct sb_cl_state *s)
 	return step(s, ST_TRIM);
 }
 
-int sb_cl_state_keep(struct sb_cl_state *s, struct sb_pos cursor, const struct sb_cl_aside *aside, unsigned count, uint64_t now_us)
+int sb_cl_state_keep(
+		struct sb_cl_state *s, struct sb_pos cursor, const struct sb_cl_aside *aside, unsigned count, uint64_t now_us)
 {
 	int err = step(s, ST_BEGIN);
 

@@ -37,7 +37,8 @@ const char *sb_cl_state_error(const struct sb_cl_state *s);
 /** @return 0 (segment 0: nothing was read yet) or -EIO */
 int sb_cl_state_cursor(struct sb_cl_state *s, struct sb_pos *out);
 /** In one transaction: the cursor, and rows set aside (again: in their place). @return 0 or -EIO: nothing was kept */
-int sb_cl_state_keep(struct sb_cl_state *s, struct sb_pos cursor, const struct sb_cl_aside *aside, unsigned count, uint64_t now_us);
+int sb_cl_state_keep(
+		struct sb_cl_state *s, struct sb_pos cursor, const struct sb_cl_aside *aside, unsigned count, uint64_t now_us);
 /** Rows in aside. @return 0 or -EIO */
 int sb_cl_state_count(struct sb_cl_state *s, uint64_t *aside);
 

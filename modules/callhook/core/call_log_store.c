@@ -50,7 +50,8 @@ int sb_cl_check_version(struct sb_db *db, const char *shown, char *err, size_t e
 		if(f.version[t] == VERSION)
 			continue;
 		if(f.version[t] < 0)
-			snprintf(err, err_len, "%s: there is no table %s; signalbox db migrate makes it", shown, sb_cl_table_name(t));
+			snprintf(err, err_len, "%s: there is no table %s; signalbox db migrate makes it", shown,
+					sb_cl_table_name(t));
 		else
 			snprintf(err, err_len, "%s: table %s has version %d, this callhook writes version %d; %s", shown,
 					sb_cl_table_name(t), f.version[t], VERSION,

@@ -151,7 +151,8 @@ static bool remove_last(json_t *object)
 	return last != NULL && json_object_del(object, last) == 0;
 }
 
-static int fit(struct sb_db_value *v, struct sb_cl_arena *mem, json_t *all, json_t *customer, json_t *other, size_t width)
+static int fit(
+		struct sb_db_value *v, struct sb_cl_arena *mem, json_t *all, json_t *customer, json_t *other, size_t width)
 {
 	int err = -ENOMEM;
 	char *text;

@@ -65,8 +65,6 @@ int sb_deliver_disable(struct sb_deliver *d, const char *endpoint, char *why, si
 		snprintf(why, why_len, "%s/state.sqlite cannot be written; what it said is in the log", d->cfg.state_dir);
 		return -EIO;
 	}
-	hook_say(d, SB_DELIVER_NOTICE, "endpoint %s is disabled: it gets nothing more until callhook.enable %s", endpoint,
-			endpoint);
 	return 0;
 }
 
@@ -150,8 +148,6 @@ int sb_deliver_replay(struct sb_deliver *d, const char *endpoint, const char *wh
 	}
 	ep->replay = r;
 	ep->replaying = *events > 0;
-	hook_say(d, SB_DELIVER_NOTICE, "endpoint %s: %llu dead letters are sent again (%.80s), %llu cannot be", endpoint,
-			(unsigned long long)*events, what, (unsigned long long)*lost);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "deliver_parts.h"
 #include "event.h"
+#include "wanted.h"
 
 static int reader_at(struct sb_deliver *d, struct sb_pos from, struct sb_reader **out)
 {
@@ -59,52 +60,6 @@ static bool reader_ready(struct hook_endpoint *ep)
 	return true;
 }
 
-/* Of a call.cdr any attempt's trunk. */
-static bool trunk_wanted(const struct hook_endpoint *ep, const struct sb_rec *rec)
-{
-	const struct sb_filter *trunks = &ep->cfg->trunks;
-	bool found = false;
-	struct sb_field f;
-	struct sb_in in;
-
-	if(trunks->all)
-		return true;
-	if(sb_find(rec->payload, rec->hdr.len, SB_C_TRUNK, &f) && f.len > 0)
-		return sb_filter_match(trunks, (const char *)f.data, f.len);
-	sb_in_init(&in, rec->payload, rec->hdr.len);
-	while(!found && sb_in_next(&in, &f) == 1) {
-		struct sb_field t;
-
-		if(f.col == SB_C_ATTEMPT && sb_find(f.data, f.len, SB_C_A_TRUNK, &t))
-			found = sb_filter_match(trunks, (const char *)t.data, t.len);
-	}
-	return found;
-}
-
-static bool call_wanted(const struct hook_endpoint *ep, const struct sb_rec *rec)
-{
-	struct sb_field f;
-
-	if(!trunk_wanted(ep, rec))
-		return false;
-	return ep->cfg->dids.all
-		   || (sb_find(rec->payload, rec->hdr.len, SB_C_DID, &f)
-				   && sb_filter_match(&ep->cfg->dids, (const char *)f.data, f.len));
-}
-
-static bool wanted(const struct hook_endpoint *ep, const struct sb_rec *rec)
-{
-	const char *name = sb_type_name(rec->hdr.type);
-	struct sb_field f;
-
-	if(name == NULL || sb_type_internal(rec->hdr.type) || !call_wanted(ep, rec))
-		return false;
-	if(rec->hdr.type != SB_CUSTOM)
-		return sb_filter_match(&ep->cfg->filter, name, strlen(name));
-	return sb_find(rec->payload, rec->hdr.len, SB_C_NAME, &f)
-		   && sb_filter_match(&ep->cfg->filter, (const char *)f.data, f.len);
-}
-
 /* An event whose call has a parked one waits behind it. */
 static int park_behind(struct hook_endpoint *ep, const struct sb_rec *rec, const uint8_t call[16])
 {
@@ -128,7 +83,7 @@ static int accept_record(struct hook_endpoint *ep, const struct sb_rec *rec)
 	struct sb_field f;
 	int err;
 
-	if(!wanted(ep, rec))
+	if(!sb_wants(&(struct sb_wanted){&ep->cfg->filter, &ep->cfg->trunks, &ep->cfg->dids}, rec))
 		return 0;
 	if(sb_find(rec->payload, rec->hdr.len, SB_C_CALL_ID, &f) && f.len == 16)
 		memcpy(call, f.data, 16);

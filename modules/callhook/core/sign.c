@@ -6,17 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
+#include <nettle/base64.h>
+#include <nettle/hmac.h>
 
 #include "sign.h"
 
+/* nettle, not OpenSSL: under the module tls OpenSSL's state is shared by all processes of Kamailio. */
 struct sb_signer
 {
-	EVP_MAC *mac;
-	EVP_MAC_CTX *ctx;
+	struct hmac_sha256_ctx ctx;
 };
 
 static int digit(char c)
@@ -81,54 +79,36 @@ int sb_secret_decode(uint8_t *out, const char *text)
 
 int sb_signer_new(struct sb_signer **out, const uint8_t *secret, size_t len)
 {
-	char digest[] = "SHA256";
-	OSSL_PARAM params[] = {
-			OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
 	struct sb_signer *s = calloc(1, sizeof(*s));
-	int err = -ENOSYS;
 
 	if(s == NULL)
 		return -ENOMEM;
-	s->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	if(s->mac == NULL)
-		goto out;
-	s->ctx = EVP_MAC_CTX_new(s->mac);
-	if(s->ctx == NULL) {
-		err = -ENOMEM;
-		goto out;
-	}
-	if(EVP_MAC_init(s->ctx, secret, len, params) != 1)
-		goto out;
+	hmac_sha256_set_key(&s->ctx, len, secret);
 	*out = s;
-	s = NULL;
-	err = 0;
-out:
-	sb_signer_free(s);
-	return err;
+	return 0;
 }
 
 void sb_signer_free(struct sb_signer *s)
 {
 	if(s == NULL)
 		return;
-	EVP_MAC_CTX_free(s->ctx);
-	EVP_MAC_free(s->mac);
+	explicit_bzero(s, sizeof(*s));
 	free(s);
 }
 
 int sb_sign(
 		struct sb_signer *s, const char *id, int64_t unix_s, const void *body, size_t len, char out[SB_SIGNATURE_LEN])
 {
-	uint8_t sum[32];
-	size_t sum_len = 0;
+	uint8_t sum[SHA256_DIGEST_SIZE];
 	char stamp[32];
 	int n = snprintf(stamp, sizeof(stamp), ".%" PRId64 ".", unix_s);
 
-	if(EVP_MAC_init(s->ctx, NULL, 0, NULL) != 1 || EVP_MAC_update(s->ctx, (const uint8_t *)id, strlen(id)) != 1
-			|| EVP_MAC_update(s->ctx, (const uint8_t *)stamp, (size_t)n) != 1 || EVP_MAC_update(s->ctx, body, len) != 1
-			|| EVP_MAC_final(s->ctx, sum, &sum_len, sizeof(sum)) != 1 || sum_len != sizeof(sum))
-		return -EIO;
+	hmac_sha256_update(&s->ctx, strlen(id), (const uint8_t *)id);
+	hmac_sha256_update(&s->ctx, (size_t)n, (const uint8_t *)stamp);
+	hmac_sha256_update(&s->ctx, len, body);
+	hmac_sha256_digest(&s->ctx, sizeof(sum), sum);
 	memcpy(out, "v1,", 3);
-	EVP_EncodeBlock((uint8_t *)out + 3, sum, sizeof(sum));
+	base64_encode_raw(out + 3, sizeof(sum), sum);
+	out[3 + BASE64_ENCODE_RAW_LENGTH(sizeof(sum))] = '\0';
 	return 0;
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "doctor_probe.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const level_name[] = {[LEVEL_OK] = "ok", [LEVEL_WARN] = "warn", [LEVEL_BAD] = "bad"};
+
+static void print(struct cli *c, const struct findings *all, const size_t count[3])
+{
+	static const enum tone tone[] = {[LEVEL_OK] = GOOD, [LEVEL_WARN] = BOLD, [LEVEL_BAD] = BAD};
+	for(size_t i = 0; i < all->n; i++) {
+		const struct finding *f = &all->f[i];
+		fprintf(c->out, "%s%-4s%s  %-13s %s\n", tone_on(c, tone[f->level]), level_name[f->level], tone_off(c, tone[f->level]),
+				f->what, f->found);
+		if(f->fix[0] != '\0')
+			fprintf(c->out, "      %-13s fix: %s\n", "", f->fix);
+	}
+	fprintf(c->out, "%zu ok, %zu to look at, %zu bad\n", count[LEVEL_OK], count[LEVEL_WARN], count[LEVEL_BAD]);
+}
+
+static void print_as_json(struct cli *c, const struct findings *all, const size_t count[3])
+{
+	json_t *list = json_array();
+	for(size_t i = 0; i < all->n; i++) {
+		const struct finding *f = &all->f[i];
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "level", level_name[f->level], "what", f->what, "found",
+											f->found, "fix", f->fix[0] != '\0' ? json_string(f->fix) : json_null()));
+	}
+	print_json(c,
+			json_pack("{s:I, s:I, s:I, s:o}", "ok", (json_int_t)count[LEVEL_OK], "warn", (json_int_t)count[LEVEL_WARN], "bad",
+					(json_int_t)count[LEVEL_BAD], "findings", list),
+			false);
+}
+
+int cmd_doctor(struct cli *c, int argc, char **argv)
+{
+	struct cli_options o;
+	size_t count[3] = {0};
+	int rc = cli_options(c, argc, argv, "--rtpengine --config", &o);
+	if(rc != CLI_OK)
+		return rc;
+	if(o.words > 0) {
+		fprintf(c->err, "signalbox: doctor takes no words ('%s'). See: signalbox help\n", o.word[0]);
+		return CLI_USAGE;
+	}
+	struct doctor *d = calloc(1, sizeof(*d));
+	if(d == NULL) {
+		fprintf(c->err, "signalbox: out of memory.\n");
+		return CLI_NOT_FOUND;
+	}
+	d->c = c;
+	d->config_file = o.config;
+	d->rtpengine = o.rtpengine;
+	doctor_find(d);
+	doctor_process(d);
+	doctor_modules(d);
+	doctor_folders(d);
+	doctor_room(d);
+	doctor_systemd(d);
+	doctor_damage_and_clock(d);
+	doctor_database(d);
+	doctor_endpoints(d);
+	doctor_rtpengines(d);
+	for(size_t i = 0; i < d->all.n; i++)
+		count[d->all.f[i].level]++;
+	if(c->json)
+		print_as_json(c, &d->all, count);
+	else
+		print(c, &d->all, count);
+	free(d);
+	return count[LEVEL_BAD] > 0 ? CLI_NOT_FOUND : CLI_OK;
+}
