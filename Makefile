@@ -17,7 +17,7 @@ build = mkdir -p $(B) && { flock -n $(B)/.lock true || echo '  waiting    for an
 	flock $(B)/.lock $(MAKE) -f modules/build.mk --no-print-directory \
 	$(if $(filter-out 0,$(V)),,-s) -k -j$(JOBS)
 
-.PHONY: all help deps headers demo test chaos unit fuzz bench install fmt clean distclean compat
+.PHONY: all help deps headers demo test chaos unit fuzz bench install uninstall deb fmt clean distclean compat
 
 all:
 	$(Q)$(build) all
@@ -33,6 +33,8 @@ help:
 	@echo 'make bench       measure beside the stock parts; ONLY=name,… some of it'
 	@echo 'make compat      build a minimal Kamailio 6.0 and load the modules in it'
 	@echo 'make install     into Kamailio'"'"'s module folder and PREFIX (/usr/local); DESTDIR is honoured'
+	@echo 'make uninstall   takes away what make install put there; data and changed configuration stay'
+	@echo 'make deb         build/deb/signalbox_VERSION_ARCH.deb, for the Kamailio that is installed'
 	@echo 'make fmt         clang-format; CHECK=1 only looks'
 	@echo 'make clean       what was built; distclean: all of build/, fetched sources too'
 	@echo
@@ -78,6 +80,12 @@ compat:
 
 install: all
 	$(Q)modules/scripts/install.sh
+
+uninstall:
+	$(Q)modules/scripts/uninstall.sh
+
+deb: all
+	$(Q)modules/scripts/deb.sh
 
 fmt:
 	$(Q)command -v clang-format >/dev/null || { echo 'make fmt needs clang-format: apt-get install clang-format' >&2; exit 1; }

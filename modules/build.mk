@@ -21,7 +21,7 @@ say = @echo "  $(1)"
 
 # ---- what there is ----
 
-MODULE_DIRS := $(filter-out common cli scripts,$(notdir $(patsubst %/,%,$(wildcard modules/*/))))
+MODULE_DIRS := $(filter-out common cli packaging scripts,$(notdir $(patsubst %/,%,$(wildcard modules/*/))))
 MODULES := $(strip $(foreach m,$(MODULE_DIRS),$(if $(wildcard modules/$(m)/*.c),$(m))))
 CORES := $(strip $(foreach m,$(MODULE_DIRS),$(if $(wildcard modules/$(m)/core/*.c),$(m))))
 UNIT := $(basename $(notdir $(wildcard tests/unit/test_*.c)))

@@ -85,28 +85,37 @@ async function away(sb) {
   const load = await Load.start(sb, { rate: AWAY.rate, hold: 1000, name: 'away' });
   await sleep(AWAY.seconds * 1000);
   const counted = await load.stop();
-  const behind = { hooks: await shell(sb, 'hooks'), ms: Date.now() - from };
+  const behind = { hooks: await shell(sb, 'hooks'), callLog: callLogLine(await sb.rpc('callhook.call_log')), ms: Date.now() - from };
   await Promise.all([sb.receiver.open(), release()]);
   const back = Date.now();
   const wanted = load.ended().size * 5;
   const since = (fn, what) => poll(async () => await fn() >= wanted, 20000, async () => `${what}: ${await fn()} of ${wanted} after both came back`, 50).then(() => Date.now() - back);
   const [receiver, callLog] = await Promise.all([
     since(() => sb.receiver.events().length - events, 'events that the receiver got'), since(async () => await rowsOf(sb, 'callstate_event') - rows, 'events in the database')]);
+  const caughtUp = { receiver, callLog };
+  const idle = (e) => e.state === 'up' && e.behind === 0;
+  let shown;
+  // delivery writes down once a second how it does
+  await poll(async () => { shown = JSON.parse((await sb.signalbox('hooks', '--json')).stdout).endpoints; return shown.every(idle); }, 5000, () => `endpoints: ${JSON.stringify(shown)}`, 100);
   const ids = load.ended();
   return {
-    load, counted, ids, behind, caughtUp: { receiver, callLog }, hooks: await shell(sb, 'hooks'),
+    load, counted, ids, behind, caughtUp, hooks: await shell(sb, 'hooks'), callLog: callLogLine(await sb.rpc('callhook.call_log')),
     received: new Set(sb.receiver.events().map((e) => e.data.sip_call_id).filter((id) => ids.has(id))).size,
 rows: (await sb.sql('SELECT sip_call_id FROM callstate_call WHERE ended_at IS NOT NULL;')).trim().split('\n').filter((id) => ids.has(id)).length,
   };
 }
+
+const callLogLine = (l) => `      call log: ${l.state}, ${l.lag_s} s behind${l.state === 'up' ? '' : `; ${l.last_error}`}\n`;
 
 function showAway(sb, n, a) {
   const s = (ms) => `${(ms / 1000).toFixed(1)} s`;
   console.log(`${n}  Away, and back`);
   console.log(`      For ${s(a.behind.ms)} the receiver of the webhooks is down, and ${sb.mariadb ? 'MariaDB is killed (kill -9)' : 'another process has locked the SQLite file'}. SIPp makes ${a.ids.size} calls, ${a.counted.failed} fail.\n`);
   console.log(a.behind.hooks);
+  console.log(a.behind.callLog);
   console.log(`      Both are back; the receiver has everything after ${s(a.caughtUp.receiver)}, the database after ${s(a.caughtUp.callLog)}.\n`);
   console.log(a.hooks);
+  console.log(a.callLog);
   console.log(`      calls of that time: SIPp ${a.ids.size}, receiver ${a.received}, rows in callstate_call ${a.rows}\n`);
 }
 

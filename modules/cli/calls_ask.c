@@ -12,8 +12,8 @@ static const char *const states[] = {
 		"calling", "ringing", "early_media", "confirmed", "held", "transferred", "disconnected", "failed", "timeout"};
 #define LIVE 6u /* the first of them */
 
-static const char *const outcomes[] = {"busy", "rejected", "cancelled", "unavailable", "forbidden", "not_found", "error",
-		"no_answer", "no_response", "expired"};
+static const char *const outcomes[] = {"busy", "rejected", "cancelled", "unavailable", "forbidden", "not_found",
+		"error", "no_answer", "no_response", "expired"};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -26,8 +26,8 @@ static const char *one_of(const char *s, const char *const *list, size_t n)
 	return NULL;
 }
 
-static int not_in(
-		char *err, size_t err_len, const char *option, const char *s, const char *first, const char *const *list, size_t n)
+static int not_in(char *err, size_t err_len, const char *option, const char *s, const char *first,
+		const char *const *list, size_t n)
 {
 	struct text shown = text_plain(s, strlen(s));
 	err[0] = '\0';
@@ -91,7 +91,8 @@ static int wrong(char *err, size_t err_len, const char *option, const char *s, c
 int calls_ask_parse(struct calls_ask *a, const struct calls_words *w, uint64_t now_us, char *err, size_t err_len)
 {
 	int rc = 0;
-	*a = (struct calls_ask){.number = w->number, .trunk = w->trunk, .agent = w->agent, .did = w->did, .limit = CALLS_LIMIT};
+	*a = (struct calls_ask){
+			.number = w->number, .trunk = w->trunk, .agent = w->agent, .did = w->did, .limit = CALLS_LIMIT};
 	if(w->code != NULL && calls_code_parse(w->code, &a->code_min, &a->code_max) != 0)
 		return wrong(err, err_len, "--code", w->code, "a SIP code, 503, or a class of them, 5xx");
 	if(w->state != NULL && (rc = take_state(a, w->state, err, err_len)) != 0)

@@ -103,8 +103,8 @@ static void merge(struct calls_found *f, size_t from, size_t most)
 }
 
 /** All walks over one stretch of time, behind what is there already. */
-static int slice(struct sb_db *db, const struct calls_ask *a, const struct calls_walks *w, uint64_t since, uint64_t until,
-		struct calls_found *out)
+static int slice(struct sb_db *db, const struct calls_ask *a, const struct calls_walks *w, uint64_t since,
+		uint64_t until, struct calls_found *out)
 {
 	struct calls_query q;
 	size_t from = out->rows;
@@ -168,7 +168,8 @@ static int look_back(struct sb_db *db, const struct calls_ask *a, const struct c
 		if(deadline != 0 && now >= deadline)
 			break;
 		/* as far as half of the time that is left allows, by the speed of this one */
-		uint64_t fits = deadline != 0 ? (uint64_t)((double)span * (double)(deadline - now) / (double)took / 2) : span * 2;
+		uint64_t fits =
+				deadline != 0 ? (uint64_t)((double)span * (double)(deadline - now) / (double)took / 2) : span * 2;
 		span = fits < span * 2 ? fits : span * 2;
 		if(span < FIRST_SLICE / 60)
 			break;

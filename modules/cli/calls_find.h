@@ -17,10 +17,10 @@ struct calls_found
 {
 	struct calls_row **row; /* newest first */
 	size_t rows, room;
-	bool more;            /* there are older ones that fit */
-	bool many_numbers;    /* more numbers end so than were looked at */
-	uint64_t looked_to;   /* µs: the time was up here, older ones were not looked at; 0: everything was */
-	int error;            /* of sb_db_query() */
+	bool more;          /* there are older ones that fit */
+	bool many_numbers;  /* more numbers end so than were looked at */
+	uint64_t looked_to; /* µs: the time was up here, older ones were not looked at; 0: everything was */
+	int error;          /* of sb_db_query() */
 };
 
 /** SQLite: more memory for pages than its 2 MB, as a reader of many gigabytes wants. */

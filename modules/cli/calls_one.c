@@ -9,9 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-static const char attempt_sql[] = "SELECT n, trunk, agent, uri, destination, to_number, started_at, ringing_at, early_at, "
-								  "answered_at, ended_at, pdd_ms, code, reason, code_local, q850 FROM callstate_attempt "
-								  "WHERE call_id = ? ORDER BY n";
+static const char attempt_sql[] =
+		"SELECT n, trunk, agent, uri, destination, to_number, started_at, ringing_at, early_at, "
+		"answered_at, ended_at, pdd_ms, code, reason, code_local, q850 FROM callstate_attempt "
+		"WHERE call_id = ? ORDER BY n";
 static const struct
 {
 	const char *name;
@@ -21,9 +22,10 @@ static const struct
 		{"early_at", CALLS_WHEN}, {"answered_at", CALLS_WHEN}, {"ended_at", CALLS_WHEN}, {"pdd_ms", CALLS_NUMBER},
 		{"code", CALLS_NUMBER}, {"reason", CALLS_TEXT}, {"code_local", CALLS_NUMBER}, {"q850", CALLS_NUMBER}};
 
-static const char event_sql[] = "SELECT event_id, sequence, type, at, state, attempt, trunk, agent, by_party, outcome, cause, "
-								"inferred, sip_method, sip_code, sip_reason, note FROM callstate_event WHERE call_id = ? "
-								"ORDER BY sequence";
+static const char event_sql[] =
+		"SELECT event_id, sequence, type, at, state, attempt, trunk, agent, by_party, outcome, cause, "
+		"inferred, sip_method, sip_code, sip_reason, note FROM callstate_event WHERE call_id = ? "
+		"ORDER BY sequence";
 static const struct
 {
 	const char *name;
@@ -103,11 +105,12 @@ static void print_attempt(struct cli *c, json_t *a)
 	say_after(&came, a, "early_at", "early media");
 	say_after(&came, a, "answered_at", "200");
 	if(code >= 300) {
-		SAY(came.s, "%s%d %s", came.s[0] != '\0' ? " · " : "", (int)code, shown(a, "reason").s);
-		say_after(&came, a, "ended_at", local ? "(the proxy's own)" : "");
+		char what[TEXT_MAX * 2] = "";
+		SAY(what, "%d %s%s", (int)code, shown(a, "reason").s, local ? " (the proxy's own)" : "");
+		say_after(&came, a, "ended_at", what);
 	}
-	fprintf(c->out, "  try %-3d %s  %s  %s  %s\n", (int)json_integer_value(json_object_get(a, "n")), who.s, shown(a, "uri").s,
-			shown(a, "destination").s, came.s[0] != '\0' ? came.s : "nothing came");
+	fprintf(c->out, "  try %-3d %s  %s  %s  %s\n", (int)json_integer_value(json_object_get(a, "n")), who.s,
+			shown(a, "uri").s, shown(a, "destination").s, came.s[0] != '\0' ? came.s : "nothing came");
 }
 
 static void print_event(struct cli *c, json_t *e)
@@ -147,10 +150,8 @@ static void print_call(struct cli *c, const struct calls_row *r, json_t *attempt
 	}
 	size_t i;
 	json_t *o;
-	json_array_foreach(attempts, i, o)
-		print_attempt(c, o);
-	json_array_foreach(events, i, o)
-		print_event(c, o);
+	json_array_foreach(attempts, i, o) print_attempt(c, o);
+	json_array_foreach(events, i, o) print_event(c, o);
 	if(json_array_size(events) == 0)
 		fprintf(c->out, "  no events of it in the call log\n");
 	fprintf(c->out, "%snext:%s  signalbox why %s   (while the journal has it)\n", tone_on(c, BOLD), tone_off(c, BOLD),
@@ -189,7 +190,8 @@ int calls_refused(struct cli *c, struct sb_db *db, int rc)
 		fprintf(c->err, "signalbox: out of memory.\n");
 		return CLI_NOT_FOUND;
 	}
-	fprintf(c->err, "signalbox: the call log cannot be read: %s.\nIs the schema there, and up to date? signalbox db check\n",
+	fprintf(c->err,
+			"signalbox: the call log cannot be read: %s.\nIs the schema there, and up to date? signalbox db check\n",
 			sb_db_error(db));
 	return CLI_NOT_FOUND;
 }
@@ -206,7 +208,8 @@ int calls_show(struct cli *c, struct sb_db *db, const char *id)
 	}
 	if(p.n == 0) {
 		fprintf(c->err,
-				"signalbox: no call '%s' in the call log: looked for a call id (or its first 13 characters and more) and a SIP "
+				"signalbox: no call '%s' in the call log: looked for a call id (or its first 13 characters and more) "
+				"and a SIP "
 				"Call-ID.\nA number: signalbox calls --number N\n",
 				text_plain(id, strlen(id)).s);
 		result = CLI_NOT_FOUND;
@@ -229,7 +232,8 @@ int calls_show(struct cli *c, struct sb_db *db, const char *id)
 	} else {
 		print_call(c, p.row[0], attempts.array, events.array);
 		if(p.n > 1)
-			fprintf(c->out, "There is another one with this id; the newest is shown. All: signalbox calls --number N\n");
+			fprintf(c->out,
+					"There is another one with this id; the newest is shown. All: signalbox calls --number N\n");
 	}
 out:
 	json_decref(attempts.array);

@@ -90,8 +90,8 @@ static int number_column(struct sb_db *db, const struct calls_digits *d, enum ca
 	for(unsigned n = 0; rc == 0; n++) {
 		struct calls_walk walk = {.index = index};
 		struct sb_db_value v[2] = {text_value(n == 0 ? d->prefix : last), text_value(end)};
-		snprintf(sql, sizeof(sql), "SELECT %s FROM callstate_call%s WHERE %s %s ? AND %s < ? ORDER BY %s LIMIT 1", column, hint,
-				column, n == 0 ? ">=" : ">", column, column);
+		snprintf(sql, sizeof(sql), "SELECT %s FROM callstate_call%s WHERE %s %s ? AND %s < ? ORDER BY %s LIMIT 1",
+				column, hint, column, n == 0 ? ">=" : ">", column, column);
 		rc = ask_one(db, sql, v, 2, &o);
 		if(rc != 0 || !o.there)
 			break;
@@ -186,8 +186,8 @@ static int make(struct sb_db *db, const struct calls_ask *a, enum calls_index by
 			return state_walks(db, a, w);
 		default:
 			snprintf(walk.value, sizeof(walk.value), "%s",
-					by == BY_AGENT ? a->agent
-					: by == BY_DID ? a->did
+					by == BY_AGENT   ? a->agent
+					: by == BY_DID   ? a->did
 					: by == BY_TRUNK ? a->trunk
 									 : "");
 			return add(w, &walk);

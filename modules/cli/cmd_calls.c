@@ -33,8 +33,8 @@ static void say_rest(struct cli *c, const struct calls_ask *a, const struct call
 		fprintf(out, "the newest %zu; older ones: --until %s, more at once: --limit %u\n", f->rows,
 				until_word(f->row[f->rows - 1]->started).s, a->limit < 100000 ? a->limit * 10 : CALLS_LIMIT_MAX);
 	else if(f->looked_to != 0)
-		fprintf(out, "%zu %s; looked back to %s, then the time was up. Further back: --until %s, everything: --all\n", f->rows,
-				f->rows == 1 ? "call" : "calls", until_word(f->looked_to).s, until_word(f->looked_to).s);
+		fprintf(out, "%zu %s; looked back to %s, then the time was up. Further back: --until %s, everything: --all\n",
+				f->rows, f->rows == 1 ? "call" : "calls", until_word(f->looked_to).s, until_word(f->looked_to).s);
 	else
 		fprintf(out, "%zu %s, nothing left out\n", f->rows, f->rows == 1 ? "call" : "calls");
 	if(f->many_numbers)

@@ -12,8 +12,8 @@ static void print(struct cli *c, const struct findings *all, const size_t count[
 	static const enum tone tone[] = {[LEVEL_OK] = GOOD, [LEVEL_WARN] = BOLD, [LEVEL_BAD] = BAD};
 	for(size_t i = 0; i < all->n; i++) {
 		const struct finding *f = &all->f[i];
-		fprintf(c->out, "%s%-4s%s  %-13s %s\n", tone_on(c, tone[f->level]), level_name[f->level], tone_off(c, tone[f->level]),
-				f->what, f->found);
+		fprintf(c->out, "%s%-4s%s  %-13s %s\n", tone_on(c, tone[f->level]), level_name[f->level],
+				tone_off(c, tone[f->level]), f->what, f->found);
 		if(f->fix[0] != '\0')
 			fprintf(c->out, "      %-13s fix: %s\n", "", f->fix);
 	}
@@ -25,12 +25,13 @@ static void print_as_json(struct cli *c, const struct findings *all, const size_
 	json_t *list = json_array();
 	for(size_t i = 0; i < all->n; i++) {
 		const struct finding *f = &all->f[i];
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "level", level_name[f->level], "what", f->what, "found",
-											f->found, "fix", f->fix[0] != '\0' ? json_string(f->fix) : json_null()));
+		json_array_append_new(
+				list, json_pack("{s:s, s:s, s:s, s:o}", "level", level_name[f->level], "what", f->what, "found",
+							  f->found, "fix", f->fix[0] != '\0' ? json_string(f->fix) : json_null()));
 	}
 	print_json(c,
-			json_pack("{s:I, s:I, s:I, s:o}", "ok", (json_int_t)count[LEVEL_OK], "warn", (json_int_t)count[LEVEL_WARN], "bad",
-					(json_int_t)count[LEVEL_BAD], "findings", list),
+			json_pack("{s:I, s:I, s:I, s:o}", "ok", (json_int_t)count[LEVEL_OK], "warn", (json_int_t)count[LEVEL_WARN],
+					"bad", (json_int_t)count[LEVEL_BAD], "findings", list),
 			false);
 }
 

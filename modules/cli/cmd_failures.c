@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ASK_MS 1000u /* for what went well beside the failures */
+#define ASK_MS 3000u /* for what went well beside the failures */
 #define GROUPS 8u
 #define GROUPS_MAX 100u
 #define DAY_US (86400ull * 1000000)
@@ -77,7 +77,8 @@ static void print_group(struct cli *c, const struct shown *s, size_t i, size_t a
 		fprintf(c->out, "    %susually:%s %s\n", tone_on(c, DIM), tone_off(c, DIM), usually);
 	if(next[0] != '\0')
 		fprintf(c->out, "    %sdo:%s      %s\n", tone_on(c, DIM), tone_off(c, DIM), next);
-	fprintf(c->out, "    %slook:%s    signalbox why %s\n", tone_on(c, DIM), tone_off(c, DIM), calls_short_id(g->example).s);
+	fprintf(c->out, "    %slook:%s    signalbox why %s\n", tone_on(c, DIM), tone_off(c, DIM),
+			calls_short_id(g->example).s);
 }
 
 static void print_sum(struct cli *c, const struct shown *s, const struct failures_ask *a, const struct failures_read *r)
@@ -87,8 +88,8 @@ static void print_sum(struct cli *c, const struct shown *s, const struct failure
 	char since[32], until[32];
 	calls_time(since, r->bounded != 0 ? r->bounded : a->since);
 	calls_time(until, a->until);
-	fprintf(c->out, "%.19s – %.19s UTC: %zu failures; %zu calls failed, %zu failed tries were made good by another", since, until,
-			all, r->calls_failed, r->rescued);
+	fprintf(c->out, "%.19s – %.19s UTC: %zu failures; %zu calls failed, %zu failed tries were made good by another",
+			since, until, all, r->calls_failed, r->rescued);
 	if(r->cancelled > 0)
 		fprintf(c->out, "; %zu calls that the caller cancelled are left out", r->cancelled);
 	fputc('\n', c->out);
@@ -96,7 +97,8 @@ static void print_sum(struct cli *c, const struct shown *s, const struct failure
 		fprintf(c->out, "The newest %u were read; earlier ones: --until %.10sT%.8s\n", FAILURES_MAX, since, since + 11);
 	rest = failures_rest(r->failures, codes);
 	if(rest > 0)
-		fprintf(c->out, "%s: %zu (%s)\n", s->groups > 0 ? "In no group" : "Nothing stands out", rest, failures_codes_text(codes).s);
+		fprintf(c->out, "%s: %zu (%s)\n", s->groups > 0 ? "In no group" : "Nothing stands out", rest,
+				failures_codes_text(codes).s);
 	if(all == 0)
 		fprintf(c->out, "Earlier: --since 7d; the newest calls: signalbox calls\n");
 }
@@ -117,8 +119,8 @@ static json_t *group_json(const struct shown *s, size_t i, size_t all)
 			json_object_set_new(common, failures_dim_name[d], json_string(g->common[d]));
 	}
 	for(size_t k = 0; k < FAILURES_CODES && g->codes[k].count > 0; k++)
-		json_array_append_new(codes, json_pack("{s:i, s:b, s:I}", "code", (int)g->codes[k].code, "rang", g->codes[k].rang,
-									  "count", (json_int_t)g->codes[k].count));
+		json_array_append_new(codes, json_pack("{s:i, s:b, s:I}", "code", (int)g->codes[k].code, "rang",
+											 g->codes[k].rang, "count", (json_int_t)g->codes[k].count));
 	o = json_pack("{s:s, s:o, s:o, s:I, s:f, s:I, s:I, s:o}", "by",
 			g->dim < FAILURES_DIMS ? failures_dim_name[g->dim] : "code", "name", text_json(g->name), "code",
 			g->code != 0 ? json_integer(g->code) : json_null(), "count", (json_int_t)g->count, "share",
@@ -135,7 +137,8 @@ static json_t *group_json(const struct shown *s, size_t i, size_t all)
 	return o;
 }
 
-static void print_all_json(struct cli *c, const struct shown *s, const struct failures_ask *a, const struct failures_read *r)
+static void print_all_json(
+		struct cli *c, const struct shown *s, const struct failures_ask *a, const struct failures_read *r)
 {
 	size_t all = failures_count(r->failures);
 	json_t *groups = json_array();
@@ -143,8 +146,8 @@ static void print_all_json(struct cli *c, const struct shown *s, const struct fa
 		json_array_append_new(groups, group_json(s, i, all));
 	print_json(c,
 			json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "since", sb_json_time(a->since), "until",
-					sb_json_time(a->until), "failures", (json_int_t)all, "calls_failed", (json_int_t)r->calls_failed, "rescued",
-					(json_int_t)r->rescued, "cancelled", (json_int_t)r->cancelled, "read_back_to",
+					sb_json_time(a->until), "failures", (json_int_t)all, "calls_failed", (json_int_t)r->calls_failed,
+					"rescued", (json_int_t)r->rescued, "cancelled", (json_int_t)r->cancelled, "read_back_to",
 					r->bounded != 0 ? sb_json_time(r->bounded) : json_null(), "groups", groups),
 			false);
 }
@@ -173,6 +176,9 @@ static int show(struct cli *c, struct sb_db *db, const struct failures_ask *a, s
 	if(c->json) {
 		print_all_json(c, s, a, &r);
 	} else {
+		if(asker.out_of_time)
+			fprintf(c->out,
+					"The database is slow now: not all was compared with what went well meanwhile. Run it again.\n");
 		for(size_t i = 0; i < s->groups; i++)
 			print_group(c, s, i, failures_count(r.failures));
 		print_sum(c, s, a, &r);
@@ -201,7 +207,8 @@ int cmd_failures(struct cli *c, int argc, char **argv)
 		fprintf(c->err, "signalbox: %s.\n", err);
 		return CLI_USAGE;
 	}
-	struct failures_ask a = {.until = ask.until != 0 ? ask.until : now_us() + 1, .trunk = ask.trunk, .number = ask.number};
+	struct failures_ask a = {
+			.until = ask.until != 0 ? ask.until : now_us() + 1, .trunk = ask.trunk, .number = ask.number};
 	a.since = ask.since != 0 ? ask.since : a.until > DAY_US ? a.until - DAY_US : 0;
 	if((rc = cli_database(c, &db)) != CLI_OK)
 		return rc;

@@ -75,9 +75,11 @@ static void line_of(struct line *l, const struct hooks_endpoint *e, bool live, u
 	SAY(l->cell[4], "%s", thousands(e->pending).s);
 	SAY(l->cell[5], "%s", thousands(e->dead).s);
 	SAY(l->cell[6], "%s", ago(e->success_at, now).s);
-	SAY(l->cell[7], "%s", text_plain(e->error, strlen(e->error)).s);
 	if(e->error[0] == '\0')
 		SAY(l->cell[7], "-");
+	else
+		SAY(l->cell[7], "%s%s%s", e->failure_at > 0 ? ago(e->failure_at, now).s : "", e->failure_at > 0 ? ": " : "",
+				text_plain(e->error, strlen(e->error)).s);
 }
 
 /** Characters on the screen. */

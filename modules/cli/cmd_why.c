@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "calls_one.h"
 #include "cli.h"
 #include "filter.h"
 #include "hooks.h"
@@ -15,7 +16,7 @@
 struct search
 {
 	const char *word;
-	bool last, by_id;
+	bool last, by_id, by_start; /* by_start: the beginning of a call id, as lists show it */
 	uint8_t id[16];
 	bool found, by_number;
 	struct ids fits; /* every call that does */
@@ -32,6 +33,15 @@ static void look(struct search *s, const struct sb_rec *rec, const struct sb_fie
 	const struct sb_field *sip = &f[SB_C_SIP_CALL_ID];
 	if(f[SB_C_CALL_ID].col == 0)
 		return;
+	char text[37];
+	if(s->by_start)
+		sb_uuid_text(text, f[SB_C_CALL_ID].data);
+	if(s->by_start && strncmp(text, s->word, strlen(s->word)) == 0) {
+		memcpy(s->id, f[SB_C_CALL_ID].data, 16);
+		s->found = true;
+		s->by_number = false;
+		return;
+	}
 	bool exact = s->by_id ? memcmp(f[SB_C_CALL_ID].data, s->id, 16) == 0
 						  : sip->col != 0 && sip->len == strlen(s->word) && memcmp(sip->data, s->word, sip->len) == 0;
 	bool number = !exact && !s->by_id && !s->last && is_event(rec, f)
@@ -62,14 +72,22 @@ static int find_call(struct cli *c, struct search *s)
 		return rc;
 	s->last = strcmp(s->word, "last") == 0;
 	s->by_id = sb_uuid_parse(s->id, s->word) == 0;
+	s->by_start = !s->by_id && calls_id_like(s->word);
 	while(sb_reader_next(r, &rec) == 1) {
 		if(sb_fields_read(&fields, rec.payload, rec.hdr.len) == 0)
 			look(s, &rec, &fields);
 	}
 	cli_say_damage(c, r);
 	sb_reader_close(r);
+	if(s->found && s->by_start)
+		s->by_id = true;
 	if(s->found)
 		return CLI_OK;
+	char id[37];
+	if(!s->last && calls_have(c, s->word, id)) {
+		fprintf(c->err, "signalbox: %s does not have the call any more; the call log does: signalbox calls %s\n", c->journal, id);
+		return CLI_NOT_FOUND;
+	}
 	if(s->last)
 		fprintf(c->err, "signalbox: no call in %s yet. Does the script run callstate_start() on the INVITE?\n",
 				c->journal);

@@ -24,7 +24,7 @@ enum level
 struct finding
 {
 	enum level level;
-	char what[16];          /* "spool" */
+	char what[16]; /* "spool" */
 	char found[DOCTOR_TEXT];
 	char fix[DOCTOR_TEXT]; /* a command, or what to change; "": nothing */
 };
@@ -45,11 +45,11 @@ struct folder_facts
 	bool is_dir;
 	uid_t uid;
 	mode_t mode;
-	const char *owner;      /* name of uid */
-	bool user_known;        /* which user Kamailio is, or will be */
+	const char *owner; /* name of uid */
+	bool user_known;   /* which user Kamailio is, or will be */
 	uid_t user;
 	const char *user_name;
-	bool private;           /* others must not read it: secrets */
+	bool private; /* others must not read it: secrets */
 };
 void check_folder(struct findings *all, const struct folder_facts *f);
 
@@ -68,7 +68,7 @@ struct process_facts
 {
 	pid_t pid; /* of Kamailio's first process; 0: none runs on this spool */
 	const char *user_name;
-	const char *cmdline; /* words separated by blanks */
+	const char *cmdline;              /* words separated by blanks */
 	uint64_t files_limit, files_most; /* soft limit of open files; most that one of its processes has open */
 	bool core_off;
 	bool exe_replaced, module_replaced; /* the file it runs from is not there any more: upgraded since */
@@ -108,7 +108,7 @@ void check_systemd(struct findings *all, const char *show, const char *spool);
 
 struct endpoint_facts
 {
-	const char *id, *state, *error; /* as callhook has it: active, paused, disabled … */
+	const char *id, *state, *error;    /* as callhook has it: active, paused, disabled … */
 	uint64_t pending, dead, oldest_at; /* µs, 0: nothing waits */
 	uint64_t now, updated_at;
 };

@@ -52,7 +52,8 @@ void check_folder(struct findings *all, const struct folder_facts *f)
 		SAY(r->fix, "chown -R %s: %s", user, f->path);
 	} else if((f->mode & S_IWOTH) != 0 || (f->private && (f->mode & (S_IROTH | S_IXOTH)) != 0)) {
 		r->level = (f->mode & S_IWOTH) != 0 ? LEVEL_BAD : LEVEL_WARN;
-		SAY(r->found, ": anybody may %s it (mode %03o)", (f->mode & S_IWOTH) != 0 ? "write to" : "read", f->mode & 0777);
+		SAY(r->found, ": anybody may %s it (mode %03o)", (f->mode & S_IWOTH) != 0 ? "write to" : "read",
+				f->mode & 0777);
 		SAY(r->fix, "chmod 750 %s", f->path);
 	} else {
 		SAY(r->found, ": of %s, mode %03o", f->owner, f->mode & 0777);
@@ -69,8 +70,8 @@ void check_spool(struct findings *all, const struct room_facts *f)
 		return;
 	}
 	uint64_t wants = f->limit > f->used ? f->limit - f->used : 0;
-	SAY(r->found, "%s, %s free, holds %s, spool_limit %s", f->tmpfs ? "tmpfs" : "no tmpfs", size(f->free).s, size(f->used).s,
-			size(f->limit).s);
+	SAY(r->found, "%s, %s free, holds %s, spool_limit %s", f->tmpfs ? "tmpfs" : "no tmpfs", size(f->free).s,
+			size(f->used).s, size(f->limit).s);
 	if(!f->tmpfs) {
 		r->level = LEVEL_WARN;
 		SAY(r->found, ": SIP workers wait for a disk");
@@ -79,8 +80,8 @@ void check_spool(struct findings *all, const struct room_facts *f)
 	if(f->free < f->size / 20) {
 		r->level = LEVEL_BAD;
 		SAY(r->found, ": nearly full, events are about to be left out");
-		SAY(r->fix, "%ssee what fills it: du -a %s; is the journal's disk full? kamcmd callstate.journal", r->fix[0] != '\0' ? "; " : "",
-				f->path);
+		SAY(r->fix, "%ssee what fills it: du -a %s; is the journal's disk full? kamcmd callstate.journal",
+				r->fix[0] != '\0' ? "; " : "", f->path);
 	} else if(f->free < wants && r->level == LEVEL_OK) {
 		r->level = LEVEL_WARN;
 		SAY(r->found, ": spool_limit does not fit; nine tenths of the file system count instead");
@@ -156,7 +157,8 @@ void check_process(struct findings *all, const struct process_facts *f)
 	}
 	check_files(all, f);
 	r = finding_add(all, LEVEL_OK, "core dumps");
-	SAY(r->found, f->core_off ? "off: a crash would leave nothing to look at (LimitCORE=infinity turns them on)" : "on");
+	SAY(r->found,
+			f->core_off ? "off: a crash would leave nothing to look at (LimitCORE=infinity turns them on)" : "on");
 }
 
 void check_version(struct findings *all, const struct version_facts *f)
@@ -215,14 +217,15 @@ void check_damage(struct findings *all, const struct damage_facts *f)
 	struct finding *r = finding_add(all, LEVEL_OK, "journal");
 	if(f->damaged > 0) {
 		r->level = LEVEL_BAD;
-		SAY(r->found, "%" PRIu64 " damaged %s in the newest %s; ", f->damaged, f->damaged == 1 ? "place" : "places", size(f->read_bytes).s);
+		SAY(r->found, "%" PRIu64 " damaged %s in the newest %s; ", f->damaged, f->damaged == 1 ? "place" : "places",
+				size(f->read_bytes).s);
 		SAY(r->fix, "look after that disk (smartctl -a, dmesg); what is damaged is passed over");
 	}
 	if(f->aside > 0) {
 		r->level = r->level == LEVEL_BAD ? LEVEL_BAD : LEVEL_WARN;
 		SAY(r->found, "%zu %s put aside, as %s; ", f->aside, f->aside == 1 ? "file was" : "files were", f->one);
-		SAY(r->fix, "%sa power cut, or two systems on one folder; keep what you want of it, then: rm %s", r->fix[0] != '\0' ? "; " : "",
-				f->one);
+		SAY(r->fix, "%sa power cut, or two systems on one folder; keep what you want of it, then: rm %s",
+				r->fix[0] != '\0' ? "; " : "", f->one);
 	}
 	if(r->level == LEVEL_OK)
 		SAY(r->found, "no damage in the newest %s", size(f->read_bytes).s);

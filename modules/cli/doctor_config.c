@@ -161,8 +161,8 @@ static void take_line(struct config *c, const char *line, const char *path, conf
 		define(c, rest, true);
 	else if(begins(line, "#!trydef", &rest) || begins(line, "#!trydefine", &rest))
 		define(c, rest, false);
-	else if(begins(line, "include_file", &rest) || begins(line, "import_file", &rest) || begins(line, "#!include_file", &rest)
-			|| begins(line, "#!import_file", &rest))
+	else if(begins(line, "include_file", &rest) || begins(line, "import_file", &rest)
+			|| begins(line, "#!include_file", &rest) || begins(line, "#!import_file", &rest))
 		include(c, rest, path, load, arg);
 	else if(begins(line, "modparam", &rest) || begins(line, "modparamx", &rest))
 		modparam(c, rest);

@@ -66,7 +66,10 @@ void doctor_database(struct doctor *d)
 	SAY(f->found, "%s", url.shown);
 	if(rc != 0) {
 		SAY(f->found, ": %s", err);
-		SAY(f->fix, "%s", rc == -ENOENT ? "signalbox db migrate" : "is it up, and do user, password and network fit? Calls do not notice; the call log catches up");
+		SAY(f->fix, "%s",
+				rc == -ENOENT ? "signalbox db migrate"
+							  : "is it up, and do user, password and network fit? Calls do not notice; the call log "
+								"catches up");
 		return;
 	}
 	rc = sb_db_check(db, false, on_table, d, err, sizeof(err));
@@ -199,8 +202,8 @@ static void call_log_state(struct doctor *d)
 	if(sqlite3_prepare_v2(db, "SELECT count(*), max(event_id) FROM aside", -1, &st, NULL) == SQLITE_OK
 			&& sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int64(st, 0) > 0) {
 		struct finding *f = finding_add(&d->all, LEVEL_WARN, "call log");
-		SAY(f->found, "%lld rows were refused by the database and set aside, the last of event %s", sqlite3_column_int64(st, 0),
-				text_at(st, 1));
+		SAY(f->found, "%lld rows were refused by the database and set aside, the last of event %s",
+				sqlite3_column_int64(st, 0), text_at(st, 1));
 		SAY(f->fix, "table aside in %s/call_log.sqlite says why", d->c->hooks);
 	}
 	sqlite3_finalize(st);
@@ -212,13 +215,18 @@ void doctor_endpoints(struct doctor *d)
 	sqlite3_stmt *st = NULL;
 	sqlite3 *db = open_file(d, "state.sqlite");
 	if(db != NULL
-			&& sqlite3_prepare_v2(db, "SELECT endpoint, state, error, pending + waiting, dead, oldest_at, updated_at FROM status", -1, &st,
-					   NULL)
+			&& sqlite3_prepare_v2(db,
+					   "SELECT endpoint, state, error, pending + waiting, dead, oldest_at, updated_at FROM status", -1,
+					   &st, NULL)
 					   == SQLITE_OK) {
 		while(sqlite3_step(st) == SQLITE_ROW) {
-			struct endpoint_facts f = {.id = text_at(st, 0), .state = text_at(st, 1), .error = text_at(st, 2),
-					.pending = (uint64_t)sqlite3_column_int64(st, 3), .dead = (uint64_t)sqlite3_column_int64(st, 4),
-					.oldest_at = (uint64_t)sqlite3_column_int64(st, 5), .updated_at = (uint64_t)sqlite3_column_int64(st, 6),
+			struct endpoint_facts f = {.id = text_at(st, 0),
+					.state = text_at(st, 1),
+					.error = text_at(st, 2),
+					.pending = (uint64_t)sqlite3_column_int64(st, 3),
+					.dead = (uint64_t)sqlite3_column_int64(st, 4),
+					.oldest_at = (uint64_t)sqlite3_column_int64(st, 5),
+					.updated_at = (uint64_t)sqlite3_column_int64(st, 6),
 					.now = clock_us(CLOCK_REALTIME)};
 			check_endpoint(&d->all, &f);
 		}

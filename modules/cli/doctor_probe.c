@@ -293,8 +293,9 @@ static void versions_of(const char *path, char *version, size_t version_cap, cha
 /** mpath of the configuration, else where Debian and make install put them. */
 static void module_path(const struct doctor *d, const char *module, char *out, size_t cap)
 {
-	static const char usual[] = "/usr/lib/x86_64-linux-gnu/kamailio/modules:/usr/lib/aarch64-linux-gnu/kamailio/modules:"
-								"/usr/lib/kamailio/modules:/usr/local/lib64/kamailio/modules:/usr/local/lib/kamailio/modules";
+	static const char usual[] =
+			"/usr/lib/x86_64-linux-gnu/kamailio/modules:/usr/lib/aarch64-linux-gnu/kamailio/modules:"
+			"/usr/lib/kamailio/modules:/usr/local/lib64/kamailio/modules:/usr/local/lib/kamailio/modules";
 	const char *mpath = config_get(&d->config, "mpath");
 	char list[CONFIG_VALUE + sizeof(usual) + 2], first[400] = "";
 	snprintf(list, sizeof(list), "%s%s%s", mpath != NULL ? mpath : "", mpath != NULL ? ":" : "", usual);
@@ -336,7 +337,12 @@ static void folder(struct doctor *d, const char *name, const char *path, bool pr
 {
 	struct stat st = {0};
 	char owner[64];
-	struct folder_facts f = {.name = name, .path = path, .user_known = d->user_known, .user = d->user, .user_name = d->user_name, .private = private};
+	struct folder_facts f = {.name = name,
+			.path = path,
+			.user_known = d->user_known,
+			.user = d->user,
+			.user_name = d->user_name,
+			.private = private};
 	f.error = stat(path, &st) == 0 ? 0 : errno;
 	f.is_dir = S_ISDIR(st.st_mode);
 	f.uid = st.st_uid;
@@ -465,7 +471,8 @@ void doctor_systemd(struct doctor *d)
 	size_t n = 0;
 	if(access("/run/systemd/system", F_OK) != 0)
 		return;
-	FILE *p = popen("systemctl show kamailio.service -p RuntimeDirectory -p RuntimeDirectoryPreserve 2>/dev/null", "re");
+	FILE *p =
+			popen("systemctl show kamailio.service -p RuntimeDirectory -p RuntimeDirectoryPreserve 2>/dev/null", "re");
 	if(p != NULL) {
 		n = fread(show, 1, sizeof(show) - 1, p);
 		show[n] = '\0';

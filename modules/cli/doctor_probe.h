@@ -16,7 +16,7 @@ struct doctor
 	const char *rtpengine;   /* as given; NULL: of the configuration */
 	struct config config;
 	struct findings all;
-	pid_t pid;               /* of the Kamailio that holds the spool; 0: none */
+	pid_t pid; /* of the Kamailio that holds the spool; 0: none */
 	char user_name[64];
 	bool user_known;
 	uid_t user;

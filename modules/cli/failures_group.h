@@ -60,13 +60,13 @@ struct failures_group
 	const char *name; /* of the trunk, …; NULL for BY_THE_CODE. All texts live with failures */
 	unsigned code;    /* 0: several */
 	bool rang;
-	size_t count;            /* failed attempts; of a number or caller: failed calls */
-	size_t rescued;          /* of count: the call went on elsewhere */
-	uint64_t first, last;    /* µs, all of them */
-	uint64_t most_first, most_last; /* the stretch in which it stands out */
-	size_t most;             /* failures in that stretch */
-	size_t good;             /* answered there in that stretch, about */
-	const char *example;     /* call id of the newest */
+	size_t count;                      /* failed attempts; of a number or caller: failed calls */
+	size_t rescued;                    /* of count: the call went on elsewhere */
+	uint64_t first, last;              /* µs, all of them */
+	uint64_t most_first, most_last;    /* the stretch in which it stands out */
+	size_t most;                       /* failures in that stretch */
+	size_t good;                       /* answered there in that stretch, about */
+	const char *example;               /* call id of the newest */
 	const char *common[FAILURES_DIMS]; /* what nine of ten of them have in common beside; NULL: nothing */
 	struct failures_codes codes[FAILURES_CODES];
 };

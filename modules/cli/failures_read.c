@@ -10,8 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#define GOOD_MAX 5000u /* entries of an index counted at most; beyond it, by the rate of these */
+#define GOOD_MAX 5000u     /* entries of an index counted at most; beyond it, by the rate of these */
 #define GOOD_ROWS_MAX 500u /* the same where the row has to be looked at */
+#define LAST_GOOD 3000u /* answered calls among which the last good one is looked for */
 #define SAMPLE 600u
 
 /** A failed call, until its attempts are known. */
@@ -100,7 +101,9 @@ static bool take_call(const struct sb_db_value *v, unsigned n, void *arg)
 	}
 	const char *outcome = text_at(&v[C_OUTCOME]);
 	struct call *c = &r->call[id - 1];
-	*c = (struct call){.text = p, .at = at, .code = v[C_CODE].kind == SB_DB_INT ? (unsigned)v[C_CODE].i : 0,
+	*c = (struct call){.text = p,
+			.at = at,
+			.code = v[C_CODE].kind == SB_DB_INT ? (unsigned)v[C_CODE].i : 0,
 			.rang = outcome != NULL && strcmp(outcome, "no_answer") == 0,
 			.cancelled = outcome != NULL && strcmp(outcome, "cancelled") == 0};
 	c->trunk = copy(&p, &v[C_TRUNK]);
@@ -123,7 +126,8 @@ static bool wanted(const struct failures_ask *a, const struct failure *f)
 {
 	if(a->trunk != NULL && (f->name[BY_THE_TRUNK] == NULL || strcmp(f->name[BY_THE_TRUNK], a->trunk) != 0))
 		return false;
-	return a->number == NULL || same_number(a->number, f->name[BY_THE_NUMBER]) || same_number(a->number, f->name[BY_THE_CALLER]);
+	return a->number == NULL || same_number(a->number, f->name[BY_THE_NUMBER])
+		   || same_number(a->number, f->name[BY_THE_CALLER]);
 }
 
 static void add(struct reading *r, const struct failure *f)
@@ -146,7 +150,8 @@ enum
 	A_DESTINATION,
 	A_COLUMNS
 };
-#define ATTEMPT_SELECT "call_id, failed_at, code, ringing_at, trunk, agent, to_number, destination FROM callstate_attempt"
+#define ATTEMPT_SELECT \
+	"call_id, failed_at, code, ringing_at, trunk, agent, to_number, destination FROM callstate_attempt"
 
 static bool take_attempt(const struct sb_db_value *v, unsigned n, void *arg)
 {
@@ -159,8 +164,11 @@ static bool take_attempt(const struct sb_db_value *v, unsigned n, void *arg)
 	r->oldest = at;
 	uint32_t id = names_find(&r->ids, v[A_ID].text);
 	struct call *c = id != 0 ? &r->call[id - 1] : NULL;
-	struct failure f = {.call_id = v[A_ID].text, .at = at, .code = v[A_CODE].kind == SB_DB_INT ? (unsigned)v[A_CODE].i : 0,
-			.rang = v[A_RINGING_AT].kind == SB_DB_TEXT, .rescued = c == NULL};
+	struct failure f = {.call_id = v[A_ID].text,
+			.at = at,
+			.code = v[A_CODE].kind == SB_DB_INT ? (unsigned)v[A_CODE].i : 0,
+			.rang = v[A_RINGING_AT].kind == SB_DB_TEXT,
+			.rescued = c == NULL};
 	f.name[BY_THE_TRUNK] = text_at(&v[A_TRUNK]);
 	f.name[BY_THE_AGENT] = text_at(&v[A_AGENT]);
 	f.name[BY_THE_DESTINATION] = text_at(&v[A_DESTINATION]);
@@ -178,8 +186,8 @@ static int read_table(struct sb_db *db, struct reading *r, const char *select, c
 	char sql[400], hint[96], since[27], until[27];
 	calls_time(since, r->ask->since);
 	calls_time(until, r->ask->until);
-	snprintf(sql, sizeof(sql), "SELECT %s%s WHERE failed_at >= ? AND failed_at < ? ORDER BY failed_at DESC LIMIT ?", select,
-			calls_hint(hint, index, sb_db_dialect(db)));
+	snprintf(sql, sizeof(sql), "SELECT %s%s WHERE failed_at >= ? AND failed_at < ? ORDER BY failed_at DESC LIMIT ?",
+			select, calls_hint(hint, index, sb_db_dialect(db)));
 	struct sb_db_value v[3] = {{SB_DB_TEXT, 0, since, strlen(since)}, {SB_DB_TEXT, 0, until, strlen(until)},
 			{SB_DB_INT, FAILURES_MAX + 1, NULL, 0}};
 	r->rows = 0;
@@ -302,7 +310,8 @@ static bool answered_in(struct answered *q, struct sb_db *db, const char *head, 
 	calls_time(q->first, first);
 	calls_time(q->last, last);
 	snprintf(q->sql, sizeof(q->sql),
-			"SELECT %s FROM (SELECT %s FROM callstate_call%s WHERE %sstarted_at >= ? AND started_at <= ? AND answered_at IS NOT "
+			"SELECT %s FROM (SELECT %s FROM callstate_call%s WHERE %sstarted_at >= ? AND started_at <= ? AND "
+			"answered_at IS NOT "
 			"NULL ORDER BY started_at DESC LIMIT ?) f%s",
 			head, column, calls_hint(hint, walk[dim].index, sb_db_dialect(db)), walk[dim].where, tail);
 	if(before != NULL)
@@ -332,15 +341,16 @@ static size_t answered(struct sb_db *db, enum failures_dim dim, const char *name
  * What share of the newest answered calls in a walk was answered by this trunk, agent or address: a call that came from a trunk has its
  * name too, and says nothing of calls to it.
  */
-static double share(struct sb_db *db, enum failures_dim walk_dim, const char *walk_name, enum failures_dim dim, const char *name,
-		uint64_t first, uint64_t last)
+static double share(struct sb_db *db, enum failures_dim walk_dim, const char *walk_name, enum failures_dim dim,
+		const char *name, uint64_t first, uint64_t last)
 {
 	static const char *const head[] = {[BY_THE_TRUNK] = "COUNT(*), COUNT(CASE WHEN a.trunk = ? THEN 1 END)",
 			[BY_THE_AGENT] = "COUNT(*), COUNT(CASE WHEN a.agent = ? THEN 1 END)",
 			[BY_THE_DESTINATION] = "COUNT(*), COUNT(CASE WHEN a.destination = ? THEN 1 END)"};
 	struct answered q;
 	struct counted c = {{0, 0}, 0};
-	if(!answered_in(&q, db, head[dim], "call_id AS id", name, walk_dim, walk_name, first, last, SAMPLE, " JOIN callstate_attempt a ON a.call_id = f.id WHERE a.answered_at IS NOT NULL")
+	if(!answered_in(&q, db, head[dim], "call_id AS id", name, walk_dim, walk_name, first, last, SAMPLE,
+			   " JOIN callstate_attempt a ON a.call_id = f.id WHERE a.answered_at IS NOT NULL")
 			|| sb_db_query(db, q.sql, q.param, q.params, take_count, &c) < 0 || c.n[0] == 0)
 		return 0;
 	return (double)c.n[1] / (double)c.n[0];
@@ -355,17 +365,19 @@ static uint64_t clock_us(void)
 
 void failures_asker(struct failures_asker *a, struct sb_db *db, unsigned budget_ms)
 {
-	a->db = db;
+	*a = (struct failures_asker){.db = db};
 	a->deadline = clock_us() + budget_ms * 1000ull;
 }
 
-size_t failures_answered(enum failures_dim dim, const char *name, enum failures_dim via_dim, const char *via, uint64_t first,
-		uint64_t last, void *arg)
+size_t failures_answered(enum failures_dim dim, const char *name, enum failures_dim via_dim, const char *via,
+		uint64_t first, uint64_t last, void *arg)
 {
-	const struct failures_asker *asker = arg;
+	struct failures_asker *asker = arg;
 	struct sb_db *db = asker->db;
-	if(clock_us() > asker->deadline)
+	if(clock_us() > asker->deadline) {
+		asker->out_of_time = true;
 		return FAILURES_NO_TIME;
+	}
 	if(dim == BY_THE_NUMBER || dim == BY_THE_CALLER || dim == BY_THE_CODE)
 		return answered(db, dim, name, first, last);
 	if(dim != BY_THE_DESTINATION) {
@@ -380,14 +392,20 @@ size_t failures_answered(enum failures_dim dim, const char *name, enum failures_
 
 uint64_t failures_last_good(struct sb_db *db, enum failures_dim dim, const char *name)
 {
-	char sql[300], key[65], hint[96];
+	static const char *const head[] = {[BY_THE_TRUNK] = "MAX(CASE WHEN a.trunk = ? THEN a.answered_at END)",
+			[BY_THE_AGENT] = "MAX(CASE WHEN a.agent = ? THEN a.answered_at END)",
+			[BY_THE_DESTINATION] = "MAX(CASE WHEN a.destination = ? THEN a.answered_at END)"};
+	const uint64_t far = 253402300799000000u; /* the end of the year 9999 */
+	bool number = dim == BY_THE_NUMBER || dim == BY_THE_CALLER;
+	struct answered q;
 	struct counted c = {{0, 0}, 0};
-	if(dim == BY_THE_CODE || !key_of(dim, name, key))
+	bool asked = dim != BY_THE_CODE;
+	if(asked && number)
+		asked = answered_in(&q, db, "MAX(s)", "answered_at AS s", NULL, dim, name, 1, far, 1, "");
+	else if(asked)
+		asked = answered_in(&q, db, head[dim], "call_id AS id", name, dim == BY_THE_DESTINATION ? BY_THE_CODE : dim, name, 1, far,
+				LAST_GOOD, " JOIN callstate_attempt a ON a.call_id = f.id WHERE a.answered_at IS NOT NULL");
+	if(!asked || sb_db_query(db, q.sql, q.param, q.params, take_count, &c) < 0)
 		return 0;
-	snprintf(sql, sizeof(sql),
-			"SELECT MAX(a) FROM (SELECT answered_at AS a FROM callstate_call%s WHERE %sstarted_at > '2000-01-01' ORDER BY "
-			"started_at DESC LIMIT ?) f",
-			calls_hint(hint, walk[dim].index, sb_db_dialect(db)), walk[dim].where);
-	struct sb_db_value v[2] = {{SB_DB_TEXT, 0, key, strlen(key)}, {SB_DB_INT, GOOD_MAX, NULL, 0}};
-	return sb_db_query(db, sql, v, 2, take_count, &c) < 0 ? 0 : c.oldest;
+	return c.oldest;
 }

@@ -33,11 +33,12 @@ struct failures_asker
 {
 	struct sb_db *db;
 	uint64_t deadline;
+	bool out_of_time; /* it was asked after that */
 };
 void failures_asker(struct failures_asker *a, struct sb_db *db, unsigned budget_ms);
 /** A failures_good; arg is a failures_asker. */
-size_t failures_answered(enum failures_dim dim, const char *name, enum failures_dim via_dim, const char *via, uint64_t first,
-		uint64_t last, void *arg);
+size_t failures_answered(enum failures_dim dim, const char *name, enum failures_dim via_dim, const char *via,
+		uint64_t first, uint64_t last, void *arg);
 /** When the newest answered call of that trunk, agent, number or caller was answered, µs; 0: not known, or long ago */
 uint64_t failures_last_good(struct sb_db *db, enum failures_dim dim, const char *name);
 

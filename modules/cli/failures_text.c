@@ -19,10 +19,12 @@ static const struct
 	const char *is, *usually, *next;
 } here[] = {{408, false, false, "no response", "host down, firewall, wrong port or transport",
 					"sipsak -vv -s sip:{host}   (silent there too: host down, firewall, wrong port or transport)"},
-		{408, true, false, "no answer", "it rang and nobody took it", "nothing is wrong with the route; offer overflow or a voice box"},
+		{408, true, false, "no answer", "it rang and nobody took it",
+				"nothing is wrong with the route; offer overflow or a voice box"},
 		{503, false, true, "out of service or overloaded", "no free channel, maintenance, or a rate limit",
 				"take {name} out of the routes or give it fewer calls, and ask it with the Call-ID {sip}"},
-		{603, false, false, "declined", "the callee pressed reject, or analytics of the network refused the caller number",
+		{603, false, false, "declined",
+				"the callee pressed reject, or analytics of the network refused the caller number",
 				"does it refuse others too, or one caller number? signalbox calls --code 603"},
 		{503, false, false, "out of service or overloaded", "no free channel, maintenance, or a rate limit",
 				"ask {name} with the Call-ID {sip}"}};
@@ -128,7 +130,8 @@ static const char *name_in(const struct failures_group *g, enum failures_dim dim
 }
 
 /** {host} {ip} {user} {name} {call} {sip} of a row of meanings.c. */
-static void fill(char *out, size_t cap, const char *pattern, const struct failures_group *g, const struct failures_more *m)
+static void fill(
+		char *out, size_t cap, const char *pattern, const struct failures_group *g, const struct failures_more *m)
 {
 	const char *to = name_in(g, BY_THE_DESTINATION), *who = name_in(g, BY_THE_TRUNK);
 	struct text host = {"HOST"}, ip, user = {"signalbox why shows it"}, name = {"the far side"};
@@ -161,8 +164,8 @@ static void fill(char *out, size_t cap, const char *pattern, const struct failur
 	}
 }
 
-void failures_advice(
-		char *usually, size_t usually_cap, char *next, size_t next_cap, const struct failures_group *g, const struct failures_more *m)
+void failures_advice(char *usually, size_t usually_cap, char *next, size_t next_cap, const struct failures_group *g,
+		const struct failures_more *m)
 {
 	unsigned code = g->code != 0 ? g->code : g->codes[0].code;
 	bool rang = g->code != 0 ? g->rang : g->codes[0].rang;

@@ -11,8 +11,8 @@
 /** What stands beside a group, looked up for those that are shown. */
 struct failures_more
 {
-	uint64_t last_good;       /* µs, 0: not known */
-	const char *sip_call_id;  /* of the example, or NULL */
+	uint64_t last_good;      /* µs, 0: not known */
+	const char *sip_call_id; /* of the example, or NULL */
 };
 
 /** "trunk carrier-b"; for a code "503" */
@@ -31,8 +31,8 @@ struct text failures_time(uint64_t at, uint64_t now_us);
 /** What is the same for all of them: "all to +44…"; "" */
 void failures_common(char *out, size_t cap, const struct failures_group *g);
 /** What the code usually means, and one step. "" where there is nothing to say */
-void failures_advice(
-		char *usually, size_t usually_cap, char *next, size_t next_cap, const struct failures_group *g, const struct failures_more *m);
+void failures_advice(char *usually, size_t usually_cap, char *next, size_t next_cap, const struct failures_group *g,
+		const struct failures_more *m);
 
 extern const char *const failures_dim_name[FAILURES_DIMS];
 

@@ -228,14 +228,16 @@ static void put_call(struct out *o, const struct call *c)
 }
 
 /** One branch; code 200 is the one that answered, 487 one that the caller cancelled. */
-static void put_attempt(struct out *o, const struct call *c, int n, unsigned by_trunk, unsigned code, uint64_t start, uint64_t end)
+static void put_attempt(
+		struct out *o, const struct call *c, int n, unsigned by_trunk, unsigned code, uint64_t start, uint64_t end)
 {
 	struct row r = {.n = 0};
 	bool last = n == (int)c->tries;
 	text(&r, c->id);
 	number(&r, true, n);
 	number(&r, true, 5);
-	formatted(&r, c->did != 0 ? "sip:agent-%" PRIu64 "@192.0.2.77:5060" : "sip:+44%" PRIu64 "@192.0.2.7", c->did != 0 ? c->agent : c->to);
+	formatted(&r, c->did != 0 ? "sip:agent-%" PRIu64 "@192.0.2.77:5060" : "sip:+44%" PRIu64 "@192.0.2.7",
+			c->did != 0 ? c->agent : c->to);
 	named(&r, c->did != 0 ? "udp:192.0.2.77:%u" : "udp:192.0.2.%u:5060", c->did != 0 ? 10000 + c->agent : by_trunk);
 	trunk(&r, c->did != 0 ? 0 : by_trunk);
 	named(&r, "agent-%u", c->did != 0 ? c->agent : 0);
@@ -293,7 +295,11 @@ static void put_events(struct out *o, const struct call *c)
 		put_event(o, c, ++n, "call.answered", c->answer, "confirmed");
 	if(c->end == 0)
 		return;
-	put_event(o, c, ++n, c->answer != 0 ? "call.ended" : c->code == 408 ? "call.timeout" : "call.failed", c->end, c->state);
+	put_event(o, c, ++n,
+			c->answer != 0   ? "call.ended"
+			: c->code == 408 ? "call.timeout"
+							 : "call.failed",
+			c->end, c->state);
 	put_event(o, c, ++n, "call.cdr", c->end, c->state);
 }
 
@@ -342,7 +348,8 @@ static void id_of(char out[37], uint64_t us)
 static void make(struct call *c, uint64_t start, uint64_t now)
 {
 	const uint64_t outage = 40 * 60 * US;
-	*c = (struct call){.start = start, .tries = 1, .agent = 1 + (unsigned)chance(2000), .trunk = 1 + (unsigned)chance(10)};
+	*c = (struct call){
+			.start = start, .tries = 1, .agent = 1 + (unsigned)chance(2000), .trunk = 1 + (unsigned)chance(10)};
 	id_of(c->id, start);
 	c->from = c->to = phone(chance(1000000));
 	if(chance(100) < 60) {
@@ -397,7 +404,8 @@ static int fill_sqlite(const char *file, uint64_t calls, uint64_t now)
 {
 	struct out o = {0};
 	if(sqlite3_open_v2(file, &o.db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK
-			|| sqlite3_exec(o.db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+			|| sqlite3_exec(o.db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN", NULL, NULL, NULL)
+					   != SQLITE_OK)
 		goto failed;
 	for(int t = 0; t < TABLES; t++) {
 		char sql[256];

@@ -51,7 +51,7 @@ export async function poll(check, ms, what, step = 20) {
   for (;;) {
     const v = await check();
     if (v) return v;
-    if (Date.now() > end) throw new Error(`${typeof what === 'function' ? what() : what} (waited ${ms / 1000} s)`);
+    if (Date.now() > end) throw new Error(`${typeof what === 'function' ? await what() : what} (waited ${ms / 1000} s)`);
     await new Promise((r) => setTimeout(r, step));
   }
 }

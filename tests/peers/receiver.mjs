@@ -3,7 +3,7 @@
 // that are not ours. In a test's own process:
 //
 //     const r = await Receiver.start({file, port})      r.url, r.secret
-//     r.requests       every request: {at, id, body, headers, event, verified: {standardwebhooks, svix}, answered}
+//     r.requests       every request: {at, path, id, body, headers, event, verified: {standardwebhooks, svix}, answered}
 //     r.events(call)   accepted events, each id once, in the order they came; of one Call-ID or call_id, or all
 //     await r.until(events => …, {ms, what, call})      as soon as it holds
 //     r.mode = 'ok' | 500 | 'hang' | 'close'            what the next requests get
@@ -89,7 +89,7 @@ export class Receiver extends EventEmitter {
     const text = body.toString('utf8');
     const h = req.headers;
     const r = {
-      at: Date.now(), id: h['webhook-id'], headers: h, body: text, valid_utf8: Buffer.from(text, 'utf8').equals(body), answered: mode,
+      at: Date.now(), path: req.url, id: h['webhook-id'], headers: h, body: text, valid_utf8: Buffer.from(text, 'utf8').equals(body), answered: mode,
       verified: { standardwebhooks: verdict(Standard, this.secret, text, h), svix: verdict(Svix, this.secret, text, h) },
     };
     if (this.file) fs.appendFileSync(this.file, `${JSON.stringify(r)}\n`);

@@ -122,9 +122,12 @@ static void went(struct sb_call_log *c, int rc, const char *text)
 	c->open = false;
 	note_error(c, text);
 	set_state(c, SB_CALL_LOG_WAITING);
-	if(c->down != rc)
+	/* once when it goes; another reason later, at most once a minute */
+	if(c->down == 0 || (c->down != rc && c->mono >= c->said_mono + 60000000)) {
 		cl_say(c, SB_CALL_LOG_ERROR,
 				"call log: %s; calls go on, events wait in the journal, tried again every 1 to 30 s", text);
+		c->said_mono = c->mono;
+	}
 	if(c->down == 0)
 		c->down_at = c->now;
 	c->down = rc;

@@ -30,6 +30,7 @@ struct sb_call_log
 	uint64_t seen;        /* records in the log then */
 	uint64_t looked_mono;
 	uint64_t prune_mono; /* no pruning before */
+	uint64_t said_mono;  /* why it waits, to the log */
 	uint64_t aside_said_mono;
 	uint64_t aside_unsaid;
 	uint64_t now, mono; /* of this turn */

@@ -39,7 +39,10 @@ static int halve(struct halving *h, const struct sb_cl_row *row, unsigned count)
 		return rc;
 	if(count == 1) {
 		h->bad++;
-		return sb_cl_batch_bad(&h->c->batch, h->table, row, h->err);
+		rc = sb_cl_batch_bad(&h->c->batch, h->table, row, h->err);
+		if(rc != 0)
+			snprintf(h->err, h->err_len, "out of memory");
+		return rc;
 	}
 	rc = halve(h, row, count / 2);
 	return rc == 0 ? halve(h, row + count / 2, count - count / 2) : rc;

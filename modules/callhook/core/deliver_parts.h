@@ -148,6 +148,8 @@ bool hook_room(const struct hook_endpoint *ep);
 void hook_load_due(struct hook_endpoint *ep);
 void hook_release(struct hook_endpoint *ep, struct sb_entry *e);
 
+/* A row in `pending`, counted once however often the log is read. @return 0 or a negative errno */
+int hook_park(struct hook_endpoint *ep, const struct sb_pending *p);
 void hook_due_not_later(struct hook_endpoint *ep, uint64_t at);
 
 /* deliver_try.c */

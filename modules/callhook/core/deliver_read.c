@@ -60,19 +60,24 @@ static bool reader_ready(struct hook_endpoint *ep)
 	return true;
 }
 
+int hook_park(struct hook_endpoint *ep, const struct sb_pending *p)
+{
+	int r = sb_store_park(ep->d->state, ep->cfg->id, p);
+
+	return r == 1 ? sb_callset_add(&ep->parked, p->call, 1) : r;
+}
+
 /* An event whose call has a parked one waits behind it. */
-static int park_behind(struct hook_endpoint *ep, const struct sb_rec *rec, const uint8_t call[16])
+static int park_behind(struct hook_endpoint *ep, const struct sb_rec *rec)
 {
 	struct hook_event *ev = hook_event_get(ep->d, rec);
 	struct sb_pending p;
-	int err;
 
 	if(ev == NULL)
 		return -ENOMEM;
 	hook_pending_of(&p, ev);
 	hook_event_put(ep->d, ev);
-	err = sb_store_park(ep->d->state, ep->cfg->id, &p);
-	return err != 0 ? err : sb_callset_add(&ep->parked, call, 1);
+	return hook_park(ep, &p);
 }
 
 static int accept_record(struct hook_endpoint *ep, const struct sb_rec *rec)
@@ -88,7 +93,7 @@ static int accept_record(struct hook_endpoint *ep, const struct sb_rec *rec)
 	if(sb_find(rec->payload, rec->hdr.len, SB_C_CALL_ID, &f) && f.len == 16)
 		memcpy(call, f.data, 16);
 	if(sb_callset_count(&ep->parked, call) > 0) {
-		err = park_behind(ep, rec, call);
+		err = park_behind(ep, rec);
 		if(err != 0)
 			hook_state_failed(ep->d);
 		return err;

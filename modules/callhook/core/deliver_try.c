@@ -90,7 +90,7 @@ static bool park_followers(struct hook_endpoint *ep, struct sb_entry *e)
 	while((f = sb_queue_call_next(e)) != NULL) {
 		const struct hook_event *ev = f->event;
 		hook_pending_of(&p, ev);
-		if(sb_store_park(d->state, ep->cfg->id, &p) != 0 || sb_callset_add(&ep->parked, f->call, 1) != 0) {
+		if(hook_park(ep, &p) != 0) {
 			hook_state_failed(d);
 			return false;
 		}
@@ -117,13 +117,7 @@ static void park(struct hook_endpoint *ep, struct sb_entry *e, const struct sb_h
 	}
 	p.tries = e->tries;
 	p.next_at = d->now + (uint64_t)wait;
-	if(e->retry) {
-		err = sb_store_again(d->state, ep->cfg->id, &p);
-	} else {
-		err = sb_store_park(d->state, ep->cfg->id, &p);
-		if(err == 0)
-			err = sb_callset_add(&ep->parked, e->call, 1);
-	}
+	err = e->retry ? sb_store_again(d->state, ep->cfg->id, &p) : hook_park(ep, &p);
 	if(err != 0) {
 		hook_state_failed(d);
 		return;

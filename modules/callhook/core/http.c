@@ -349,6 +349,8 @@ static void explain(const struct slot *s, CURLcode code, char *out, size_t room)
 
 	if(s->too_much)
 		snprintf(out, room, "more than %u bytes of headers", SB_HTTP_RESPONSE_MAX);
+	else if(code == CURLE_OUT_OF_MEMORY) /* which is what libcurl says of one line of 100 kB too */
+		snprintf(out, room, "more than %u bytes of headers, or no memory", SB_HTTP_RESPONSE_MAX);
 	else if(s->refused[0] != '\0' && !s->dialled)
 		snprintf(out, room, "not dialled: %s", s->refused);
 	else if(s->refused[0] != '\0')

@@ -304,9 +304,11 @@ void sb_store_bind_key(sqlite3_stmt *st, const struct sb_pending *p)
 int sb_store_park(struct sb_store *s, const char *endpoint, const struct sb_pending *p)
 {
 	sqlite3_stmt *st = sb_store_change(s, ST_PARK, endpoint);
+	int err;
 
 	sb_store_bind_row(st, p);
-	return sb_store_finish_change(s, st);
+	err = sb_store_finish_change(s, st);
+	return err != 0 ? err : sqlite3_changes(s->db);
 }
 
 int sb_store_again(struct sb_store *s, const char *endpoint, const struct sb_pending *p)

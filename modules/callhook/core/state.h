@@ -67,6 +67,7 @@ int sb_store_endpoints(struct sb_store *s, void (*each)(const char *endpoint, vo
 /** Forgets an endpoint's cursor and pending rows. @param dropped number of pending rows, may be NULL */
 int sb_store_forget(struct sb_store *s, const char *endpoint, uint64_t *dropped);
 
+/** @return 1, 0 (the row was there: the log was read again from an older cursor), or -EIO */
 int sb_store_park(struct sb_store *s, const char *endpoint, const struct sb_pending *p);
 /** Another try failed: tries, next_at and error are taken from p. */
 int sb_store_again(struct sb_store *s, const char *endpoint, const struct sb_pending *p);
