@@ -73,7 +73,12 @@ settings() {
 	?*) define RTPENGINE_SOCK "$RTPENGINE_SOCK" ;;
 	esac
 	define DB_URL "$url"
-	case $url in mysql://*) define DB_MODULE db_mysql.so ;; esac
+	case $url in
+	mysql://*)
+		define DB_MODULE db_mysql.so
+		define REGISTER_DB_URL "sqlite:///$state/registrations.db"
+		;;
+	esac
 	env | sed -n 's/^SIGNALBOX_\([A-Z_0-9]*\)=.*/\1/p' | while IFS= read -r name; do
 		[ "$name" != DB ] && [ "$name" != DIR ] || continue
 		value=SIGNALBOX_$name
@@ -82,9 +87,9 @@ settings() {
 }
 
 # The database may still be starting. Its password is not on a command line.
-migrate() {
+migrate() { # URL
 	local until=$((SECONDS + ${DB_WAIT:-60})) said=
-	until said=$(SIGNALBOX_DB=$url as_user signalbox db migrate --with-routing 2>&1); do
+	until said=$(SIGNALBOX_DB=$1 as_user signalbox db migrate --with-routing 2>&1); do
 		[ $SECONDS -lt "$until" ] || die "the database is not ready after ${DB_WAIT:-60} s: $said"
 		sleep 1
 	done
@@ -107,6 +112,7 @@ url=$(database_url)
 settings >"$etc/settings-local.cfg.new"
 chgrp "$user" "$etc/settings-local.cfg.new"
 mv "$etc/settings-local.cfg.new" "$etc/settings-local.cfg"
-migrate
+migrate "$url"
+case $url in mysql://*) migrate "sqlite:///$state/registrations.db" ;; esac
 exec kamailio -DD -E -x fm -X fm -m "${SHM_MB:-256}" -M "${PKG_MB:-16}" -u "$user" -g "$user" -Y /run/signalbox \
 	-f "$etc/signalbox.cfg" "$@"

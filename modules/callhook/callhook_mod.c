@@ -28,6 +28,7 @@ struct hook_params hook_params = {
 		.call_log_batch = 500,
 		.call_log_delay_ms = 100,
 		.call_log_timeout_ms = 5000,
+		.call_log_keep = 0,
 		.layer_log = "",
 		.layer_log_size = 100,
 		.layer_log_files = 10,

@@ -56,8 +56,7 @@ static int connect_db(struct load *l)
 				 "write; to make it: signalbox db migrate --db '%s'",
 				l->url.shown, l->url.path, err, l->url.shown);
 	else
-		complain("db_url %s: the database cannot be reached (%s); check host, user and password, and that it runs",
-				l->url.shown, err);
+		complain("db_url %s: the database cannot be reached (%s)", l->url.shown, err);
 	return -1;
 }
 

@@ -212,7 +212,8 @@ static void list(rpc_t *rpc, void *ctx, bool dead)
 	str id = STR_NULL;
 	int limit = LIMIT_DEFAULT;
 
-	rpc->scan(ctx, "*S.d", &id, &limit);
+	if(rpc->scan(ctx, "*S.d", &id, &limit) < 1)
+		id = (str)STR_NULL;
 	if(id.len > 0 && !(id.len == 1 && id.s[0] == '*')) {
 		/* those of an endpoint that was removed can still be looked at */
 		if(id.len >= (int)sizeof(endpoint) || (!dead && !hook_has(id.s, (size_t)id.len))) {

@@ -143,9 +143,7 @@ static int add_refusal(rpc_t *rpc, void *h, char *text, unsigned errors)
 	unsigned shown = 0;
 	void *list;
 
-	if(rpc->struct_add(h, "sdd[", "result", "refused", "endpoints", (int)hook_shared->set.count, "errors", (int)errors,
-			   "wrong", &list)
-			< 0)
+	if(rpc->struct_add(h, "sd[", "result", "refused", "endpoints", (int)hook_shared->set.count, "wrong", &list) < 0)
 		return -1;
 	for(char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"), shown++) {
 		if(rpc->array_add(list, "s", line) < 0)

@@ -153,7 +153,6 @@ void cs_transfer_linked(void);
 
 /* cs_end.c: BYE to both sides, or CANCEL in set-up. @return 0, -ENOENT, -EALREADY, -EIO */
 int cs_end_call(uint64_t ref, enum cs_cause cause);
-void cs_send_byes(const struct cs_call *copy, uint64_t ref);
 /** @param ref 0: nobody is told how it went */
 void cs_send_bye(const struct cs_call *copy, uint64_t ref, enum cs_by side);
 /** Hears how a BYE ends that another module sends. @param side who gets it */
@@ -163,8 +162,8 @@ void cs_watch_bye(struct cell *t, uint64_t ref, enum cs_by side);
 int cs_beside_init(void);
 /** Between true and false, what tm sends is ours. */
 void cs_beside_ours(bool on);
-/** dialog knows this call and sends the BYEs. @return false: it does not */
-bool cs_beside_ends(const struct cs_call *copy);
+/** dialog sends the BYEs, where it knows the call. @return bits 1 << CS_BY_…: the sides that it sent one to */
+unsigned cs_beside_ends(const struct cs_call *copy);
 
 /* cs_loser.c: the second dialog of a fork with two 200s */
 int cs_loser_init(void);

@@ -10,6 +10,7 @@
 
 static struct dlg_binds dialog; /* get_dlg == NULL: not loaded */
 static bool ours;               /* tm is sending a BYE of cs_end.c */
+static unsigned theirs;         /* sides that others sent a BYE to, in this process, since it was cleared */
 
 void cs_beside_ours(bool on)
 {
@@ -55,7 +56,9 @@ static void on_local_request(struct cell *t, int type, struct tmcb_params *ps)
 	cs_end_begin(c, CS_C_OTHER_MODULE, &x);
 	ref = cs_ref(c);
 	cs_put(c);
-	cs_watch_bye(t, ref, by == CS_BY_CALLER ? CS_BY_CALLEE : CS_BY_CALLER);
+	by = by == CS_BY_CALLER ? CS_BY_CALLEE : CS_BY_CALLER;
+	theirs |= 1u << by;
+	cs_watch_bye(t, ref, by);
 }
 
 static size_t put(char *out, size_t room, const struct cs_call *c)
@@ -93,20 +96,21 @@ static struct dlg_cell *find(const struct cs_call *c)
 	return d;
 }
 
-bool cs_beside_ends(const struct cs_call *copy)
+/* A side that answers at once ends the dialog before dialog has sent the second BYE, and then it does not. */
+unsigned cs_beside_ends(const struct cs_call *copy)
 {
 	struct dlg_cell *d;
-	bool sent = false;
 
+	theirs = 0;
 	if(dialog.get_dlg == NULL || module_loaded("topoh"))
-		return false;
+		return 0;
 	d = find(copy);
 	if(d == NULL)
-		return false;
+		return 0;
 	if(d->state == DLG_STATE_CONFIRMED || d->state == DLG_STATE_CONFIRMED_NA)
-		sent = dialog.terminate_dlg(d, NULL) >= 0;
+		dialog.terminate_dlg(d, NULL);
 	dialog.release_dlg(d);
-	return sent;
+	return theirs;
 }
 
 int cs_beside_init(void)

@@ -111,10 +111,13 @@ void cs_send_bye(const struct cs_call *c, uint64_t ref, enum cs_by side)
 	}
 }
 
-void cs_send_byes(const struct cs_call *copy, uint64_t ref)
+static void send_byes(const struct cs_call *copy, uint64_t ref)
 {
-	cs_send_bye(copy, ref, CS_BY_CALLER);
-	cs_send_bye(copy, ref, CS_BY_CALLEE);
+	unsigned sent = cs_beside_ends(copy);
+
+	for(enum cs_by side = CS_BY_CALLER; side <= CS_BY_CALLEE; side++)
+		if(!(sent & 1u << side))
+			cs_send_bye(copy, ref, side);
 }
 
 static int cancel(const struct cs_call *copy)
@@ -150,7 +153,6 @@ int cs_end_call(uint64_t ref, enum cs_cause cause)
 		return -EALREADY;
 	if(setup)
 		return copy.flags & CS_F_ATTACHED ? cancel(&copy) : 0;
-	if(!cs_beside_ends(&copy))
-		cs_send_byes(&copy, ref);
+	send_byes(&copy, ref);
 	return 0;
 }

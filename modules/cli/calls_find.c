@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define FIRST_SLICE (3600ull * 1000000)
+#define PROGRESS_STEPS 5000 /* of SQLite, between two looks at the clock */
 
 static uint64_t clock_us(void)
 {
@@ -153,27 +155,50 @@ static int bounds(struct sb_db *db, const struct calls_ask *a, uint64_t *since, 
 	return rc;
 }
 
-/** Back in time, twice as far each time, until there is enough, or the time is up. */
-static int look_back(struct sb_db *db, const struct calls_ask *a, const struct calls_walks *w, uint64_t since,
-		uint64_t until, uint64_t deadline, struct calls_found *out)
+static int on_progress(void *deadline)
+{
+	return clock_us() > *(const uint64_t *)deadline;
+}
+
+/** From here on the database gives up what it is asked at that time. 0: never */
+static void stop_at(struct sb_db *db, uint64_t *deadline)
+{
+	char sql[64];
+	uint64_t now = clock_us();
+	if(sb_db_dialect(db) == SB_SQLITE) {
+		sqlite3_progress_handler(sb_db_native(db), *deadline != 0 ? PROGRESS_STEPS : 0, on_progress, deadline);
+		return;
+	}
+	uint64_t left = *deadline > now ? (*deadline - now) / 1000 + 1 : 1;
+	snprintf(sql, sizeof(sql), "SET max_statement_time = %" PRIu64 ".%03" PRIu64, *deadline != 0 ? left / 1000 : 0,
+			*deadline != 0 ? left % 1000 : 0);
+	sb_db_exec(db, sql);
+}
+
+/** Back in time, twice as far each time, until there is enough, or the time is up: a stretch that is not done by then counts for nothing. */
+static int look_back(struct sb_db *db, const struct calls_ask *a, const struct calls_walks *w, uint64_t since, uint64_t until,
+		uint64_t deadline, struct calls_found *out)
 {
 	uint64_t span = FIRST_SLICE;
 	int rc = 0;
-	while(rc == 0 && until > since && out->rows <= a->limit) {
-		uint64_t begun = clock_us();
+	while(until > since && out->rows <= a->limit && (deadline == 0 || clock_us() < deadline)) {
 		uint64_t from = until - since > span ? until - span : since;
+		size_t rows = out->rows;
+		stop_at(db, &deadline);
 		rc = slice(db, a, w, from, until, out);
-		uint64_t now = clock_us(), took = now - begun + 1;
+		if(rc != 0 && deadline != 0 && clock_us() >= deadline) {
+			while(out->rows > rows)
+				free(out->row[--out->rows]);
+			rc = 0;
+			break;
+		}
+		if(rc != 0)
+			break;
 		until = from;
-		if(deadline != 0 && now >= deadline)
-			break;
-		/* as far as half of the time that is left allows, by the speed of this one */
-		uint64_t fits =
-				deadline != 0 ? (uint64_t)((double)span * (double)(deadline - now) / (double)took / 2) : span * 2;
-		span = fits < span * 2 ? fits : span * 2;
-		if(span < FIRST_SLICE / 60)
-			break;
+		span *= 2;
 	}
+	deadline = 0;
+	stop_at(db, &deadline);
 	if(until > since && out->rows <= a->limit)
 		out->looked_to = until;
 	return rc;

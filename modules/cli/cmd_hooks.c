@@ -142,12 +142,19 @@ static void print_process(struct cli *c, const struct hooks_state *h, uint64_t n
 				h->updated_at > 0 ? ago(h->updated_at, now).s : "");
 }
 
+/** Of a dead system only what lasts over its start. */
+static struct text next_of(const struct hooks_state *h, size_t i, uint64_t now)
+{
+	struct text none = {""};
+	return h->pid == 0 && strcmp(h->ep[i].state, "paused") == 0 ? none : hooks_next(&h->ep[i], now);
+}
+
 static void print_next(struct cli *c, const struct hooks_state *h, uint64_t now)
 {
 	bool any = h->pid == 0;
 	size_t room = 0;
 	for(size_t i = 0; i < h->count; i++) {
-		if(hooks_next(&h->ep[i], now).s[0] != '\0' && strlen(h->ep[i].id) > room)
+		if(next_of(h, i, now).s[0] != '\0' && strlen(h->ep[i].id) > room)
 			room = strlen(h->ep[i].id);
 	}
 	any = any || room > 0;
@@ -156,7 +163,7 @@ static void print_next(struct cli *c, const struct hooks_state *h, uint64_t now)
 	if(h->pid == 0)
 		fprintf(c->out, "  start Kamailio, or see why it does not: systemctl status kamailio; journalctl -u kamailio -n 50\n");
 	for(size_t i = 0; i < h->count; i++) {
-		struct text next = hooks_next(&h->ep[i], now);
+		struct text next = next_of(h, i, now);
 		if(next.s[0] != '\0')
 			fprintf(c->out, "  %-*s  %s\n", (int)room, h->ep[i].id, next.s);
 	}

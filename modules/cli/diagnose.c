@@ -174,6 +174,8 @@ static const struct
 		{"max_duration", "the proxy ended it: max_duration was reached",
 				"callstate_set(\"max_duration\", …) in the script sets the limit"},
 		{"rpc", "an operator ended it over RPC (callstate.end)", NOTHING},
+		{"other_module", "another module of the proxy ended it: dialog (a time-out, dlg.end_dlg) or uac",
+				"dialog's time-outs: default_timeout, $dlg_ctx(timeout)"},
 		{"replaced", "its leg was taken over by another call (Replaces)",
 				"signalbox journal list --call {call} shows transferred_to"},
 		{"lost", "its set-up was cut by a restart and nothing came after it",

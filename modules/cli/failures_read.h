@@ -9,7 +9,7 @@
 #include "failures_group.h"
 
 /** Failed calls, and failed attempts, that are read at most: the newest. */
-#define FAILURES_MAX 50000u
+#define FAILURES_MAX 40000u
 
 struct failures_ask
 {

@@ -240,6 +240,8 @@ struct text hooks_next(const struct hooks_endpoint *e, uint64_t now)
 	else if(strcmp(e->state, "paused") == 0)
 		SAY(t.s, "probed again %s%s; is the receiver up? kamcmd callhook.test %s", e->probe_at > now ? "in " : "now",
 				e->probe_at > now ? hooks_age(now, e->probe_at).s : "", e->id);
+	else if(e->pending > 0)
+		SAY(t.s, "refuses events, they are tried again: kamcmd callhook.pending %s", e->id);
 	else if(e->dead > 0)
 		SAY(t.s, "events were given up: signalbox hooks dead %s", e->id);
 	else if(e->behind > 1000 && e->oldest_at > 0 && now > e->oldest_at + 60000000)

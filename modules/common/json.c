@@ -408,7 +408,7 @@ static void attempt(struct sb_json_out *o, const struct event *e, const struct s
 static json_t *tree_of(struct sb_json_out *o)
 {
 	json_t *j = o->failed ? NULL : json_loadb(o->p, o->len, 0, NULL);
-	free(o->p);
+	sb_json_free(o);
 	return j;
 }
 
@@ -534,22 +534,23 @@ json_t *sb_event_json(const struct sb_rec *rec, const char *node_id)
 
 char *sb_event_text(const struct sb_rec *rec, const char *node_id, size_t *len)
 {
-	struct sb_json_out o = {0};
+	char first[4096];
+	struct sb_json_out o = {.first = first, .first_len = sizeof(first)};
+	char *out;
 	if(body_of(&o, rec, node_id) != 0)
 		o.failed = true;
 	if(o.failed || o.len > SB_BODY_MAX) {
 		json_t *body = trimmed(&o);
-		char *out = body != NULL ? json_dumps(body, SB_JSON_FLAGS) : NULL;
+		out = body != NULL ? json_dumps(body, SB_JSON_FLAGS) : NULL;
 		json_decref(body);
-		if(out != NULL && len != NULL)
-			*len = strlen(out);
-		return out;
+	} else {
+		sb_json_raw(&o, "", 1);
+		out = o.failed ? NULL : malloc(o.len);
+		if(out != NULL)
+			memcpy(out, o.p, o.len);
+		sb_json_free(&o);
 	}
-	sb_json_raw(&o, "", 1);
-	if(len != NULL)
-		*len = o.len - 1;
-	char *out = o.failed ? NULL : realloc(o.p, o.len);
-	if(out == NULL)
-		free(o.p);
+	if(out != NULL && len != NULL)
+		*len = strlen(out);
 	return out;
 }

@@ -8,21 +8,35 @@
 
 char *sb_json_grow(struct sb_json_out *o, size_t n)
 {
-	size_t cap = o->cap > 0 ? o->cap : FIRST_ROOM;
+	size_t cap = o->cap > FIRST_ROOM ? o->cap : FIRST_ROOM;
+	bool begins = o->p == NULL || o->p == o->first;
 	char *p;
 
 	if(o->failed)
 		return NULL;
+	if(o->p == NULL && n <= o->first_len) {
+		o->cap = o->first_len;
+		return o->p = o->first;
+	}
 	while(cap - o->len < n)
 		cap *= 2;
-	p = realloc(o->p, cap);
+	p = realloc(begins ? NULL : o->p, cap);
 	if(p == NULL) {
 		sb_json_fail(o);
 		return NULL;
 	}
+	if(begins && o->len > 0)
+		memcpy(p, o->first, o->len);
 	o->p = p;
 	o->cap = cap;
 	return p + o->len;
+}
+
+void sb_json_free(struct sb_json_out *o)
+{
+	if(o->p != o->first)
+		free(o->p);
+	o->p = NULL;
 }
 
 /* No room is left, so that whatever is written next comes by here. */

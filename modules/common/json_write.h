@@ -12,13 +12,20 @@
 #include <stdint.h>
 #include <string.h>
 
-/** All zero at the begin. p is the caller's to free. After a failure nothing more is written. */
+/**
+ * All zero at the begin, but for first and first_len: a buffer of the caller's that is used as long as it is enough.
+ * sb_json_free() in the end. After a failure nothing more is written.
+ */
 struct sb_json_out
 {
 	char *p;
 	size_t len, cap;
 	bool failed; /* out of memory, or told so by sb_json_fail() */
+	char *first;
+	size_t first_len;
 };
+
+void sb_json_free(struct sb_json_out *o);
 
 /** A longer buffer with room for n bytes more. @return where they go, or NULL: failed */
 char *sb_json_grow(struct sb_json_out *o, size_t n);

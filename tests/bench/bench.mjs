@@ -10,6 +10,7 @@ import { about, load, machine } from './figures.mjs';
 import { trailVsDialog } from './trail.mjs';
 import { shmPerCall } from './shm.mjs';
 import { journalAppend } from './append.mjs';
+import { callLogQueries } from './call_log_queries.mjs';
 import { callLogRows } from './call_log_rows.mjs';
 import { setupWithDbStopped } from './setup_with_db_stopped.mjs';
 
@@ -19,6 +20,7 @@ const say = (line) => process.stdout.write(`${line}\n`);
 const benches = {
   journal_append: () => journalAppend(say),
   call_log_rows: (ports, dir) => callLogRows(ports, dir, say),
+  call_log_queries: (ports) => callLogQueries(ports, say),
   shm_per_call: (ports, dir) => shmPerCall(ports, dir, say),
   trail_vs_dialog: (ports, dir) => trailVsDialog(ports, dir, { rounds: env('BENCH_ROUNDS', 8), seconds: env('BENCH_SECONDS', 5), rate: env('BENCH_RATE', 300) }, say),
   setup_with_db_stopped: (ports, dir) => setupWithDbStopped(ports, dir, { rounds: env('BENCH_ROUNDS', 6), peerRounds: 2, seconds: env('BENCH_SECONDS', 5), rate: 100 }, say),

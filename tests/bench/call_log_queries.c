@@ -152,11 +152,15 @@ static void formatted(struct row *r, const char *format, uint64_t n)
 	text(r, s);
 }
 
+/** Rows of the other tables are not even put together. */
+static bool wanted(const struct out *o, enum table t)
+{
+	return o->db != NULL || o->only == t;
+}
+
 static void put(struct out *o, enum table t, const struct row *r)
 {
 	if(o->db == NULL) {
-		if(t != o->only)
-			return;
 		for(int i = 0; i < r->n; i++) {
 			if(r->v[i].kind == NUMBER)
 				printf("%" PRId64, r->v[i].n);
@@ -254,6 +258,15 @@ static void put_attempt(
 	number(&r, code == 408, 1);
 	number(&r, false, 0);
 	put(o, ATTEMPT, &r);
+}
+
+static void put_attempts(struct out *o, const struct call *c)
+{
+	const uint64_t refused_after = 90000;
+	if(c->first_code != 0)
+		put_attempt(o, c, 1, c->trunk % 10 + 1, c->first_code, c->start, c->start + refused_after);
+	put_attempt(o, c, (int)c->tries, c->trunk, c->answer != 0 ? 200 : c->code,
+			c->start + (c->tries - 1) * refused_after, c->end);
 }
 
 static void put_event(struct out *o, const struct call *c, int n, const char *type, uint64_t at, const char *state)
@@ -391,11 +404,11 @@ static void fill(struct out *o, uint64_t calls, uint64_t now)
 		struct call c;
 		uint64_t step = DAYS * 86400ull * US / calls;
 		make(&c, first + i * step + chance(step), now);
-		put_call(o, &c);
-		if(c.first_code != 0)
-			put_attempt(o, &c, 1, c.trunk % 10 + 1, c.first_code, c.start, c.start + 90000);
-		put_attempt(o, &c, (int)c.tries, c.trunk, c.answer != 0 ? 200 : c.code, c.start + (c.tries - 1) * 90000, c.end);
-		if(i >= calls - calls / 100)
+		if(wanted(o, CALL))
+			put_call(o, &c);
+		if(wanted(o, ATTEMPT))
+			put_attempts(o, &c);
+		if(i >= calls - calls / 100 && wanted(o, EVENT))
 			put_events(o, &c);
 	}
 }

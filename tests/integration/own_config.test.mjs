@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { PAGES, START, added, beside, carrier, config, edit, hunks, kamailioModules, own, prepared, read, scenarios } from '../lib/own_config.mjs';
+import { PAGES, START, added, beside, cancelled, carrier, config, edit, hunks, kamailioModules, prepared, read, scenarios } from '../lib/own_config.mjs';
 import { Mariadb } from '../lib/mariadb.mjs';
 import { BUILD, ROOT, need } from '../lib/paths.mjs';
 import { Ports } from '../lib/ports.mjs';
@@ -53,6 +53,7 @@ async function phones(x, during) {
     const events = assertEvents(x.receiver, id, CALL);
     assert.equal(events[0].data.request_uri, `sip:bob@${x.proxy}`);
     await refusedByTheScript(x, caller);
+    await cancelled(x, caller, callee, 'bob');
     const why = await x.signalbox('why', id);
     assert.match(why.stdout, /^cause: normal: answered by 127\.0\.0\.3:\d+, caller hung up/m, why.out);
   } finally {
@@ -112,7 +113,7 @@ test('own_config_modules_may_be_loaded_by_their_full_paths', async () => {
 test('own_config_without_callstate_start_a_call_begins_with_its_transaction', async () => {
   const text = edit(await carrier(), START, '');
   await beside(text, { name: 'auto' }, async (x) => {
-    await scenarios(x, ['answered-caller-hangs-up', 'declined', 'cancelled-while-ringing', 'held-and-resumed-by-caller', 'parallel-fork']);
+    await scenarios(x, ['answered-caller-hangs-up', 'declined', 'held-and-resumed-by-caller', 'parallel-fork']);
     const caller = await Ua.open({ ip: '127.0.0.2', proxy: x.port, name: 'caller' });
     const c = Object.assign(caller.call('nobody'), { uri: `sip:${x.proxy}` }).invite();
     c.nack(await c.reply(484));

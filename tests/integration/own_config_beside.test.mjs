@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
 import fs from 'node:fs';
 import path from 'node:path';
-import { START, beside, carrier, config, edit, scenarios } from '../lib/own_config.mjs';
+import { SQLITE, START, beside, carrier, config, edit, scenarios } from '../lib/own_config.mjs';
 import { ROOT } from '../lib/paths.mjs';
 import { poll, run } from '../lib/proc.mjs';
 import { Sipp } from '../lib/sipp.mjs';
@@ -90,7 +90,7 @@ test('own_config_beside_acc_in_log_and_database', async () => {
   const columns = ['acc', 'missed_calls'].flatMap((t) => ['src_user', 'src_domain', 'src_ip', 'dst_ouser', 'dst_user', 'dst_domain'].map((c) => `ALTER TABLE ${t} ADD COLUMN ${c} VARCHAR(128) NOT NULL DEFAULT '';`));
   let acc;
   const missed = ['\troute(TARGETS);\n', '\tif (is_method("INVITE")) setflag(FLT_ACCMISSED);\n\troute(TARGETS);\n'];
-  const text = edit(await carrier(), ...missed);
+  const text = await carrier({ edits: [SQLITE, missed] });
   const o = { name: 'acc', before: async (x) => { acc = await sqlite(x, 'acc', ['acc'], columns.join('\n')); x.o.defines = ['WITH_ACCDB', `DBURL="${acc.url}"`]; } };
   await beside(text, o, async (x) => {
     const results = await scenarios(x);
@@ -238,7 +238,7 @@ test('own_config_beside_siptrace_to_a_database', async () => {
   let trace;
   const o = { name: 'siptrace-db', before: async (x) => { trace = await sqlite(x, 'trace', ['siptrace']); } };
   const params = (x) => `modparam("siptrace", "db_url", "${trace.url}")\nmodparam("siptrace", "trace_to_database", 1)\nmodparam("siptrace", "trace_on", 1)\nmodparam("siptrace", "trace_mode", 2)\n`;
-  const text = await carrier({ load: 'loadmodule "siptrace.so"\n' });
+  const text = await carrier({ load: 'loadmodule "siptrace.so"\n', edits: [SQLITE] });
   await beside((x) => edit(text, '####### Routing Logic ########\n', `${params(x)}####### Routing Logic ########\n`), o, async (x) => {
     await scenarios(x, ['answered-caller-hangs-up', 'answered-callee-hangs-up', 'declined', 'held-and-resumed-by-caller', 'parallel-fork']);
     assert.ok(Number(await trace.query("SELECT COUNT(*) FROM sip_trace WHERE method = 'INVITE'")) > 0);

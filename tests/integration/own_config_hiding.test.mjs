@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { beside, carrier, edit, scenarios } from '../lib/own_config.mjs';
+import { SQLITE, beside, cancelled, carrier, edit, scenarios } from '../lib/own_config.mjs';
 import { run } from '../lib/proc.mjs';
 import { assertEvents, test } from '../lib/test.mjs';
 import { Ua } from '../peers/ua.mjs';
@@ -68,10 +68,11 @@ async function threeEnds(x, hidden) {
       assert.equal(events[3].data.hangup.by, by);
       hidden(seen, caller, callee);
     }
+    await cancelled(x, caller, callee);
   });
 }
 
-const TOPOS = { load: 'loadmodule "topos.so"\n' };
+const TOPOS = { load: 'loadmodule "topos.so"\n', edits: [SQLITE] };
 
 async function topos(params = '') {
   const text = await carrier(TOPOS);

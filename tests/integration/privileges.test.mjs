@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test, assertSound, Skip } from '../lib/test.mjs';
-import { prepare, refused } from '../lib/harness.mjs';
+import { prepare, refused, sqlite } from '../lib/harness.mjs';
+import { poll } from '../lib/proc.mjs';
 
 const NOBODY = 65534;
 const USER = ['-u', 'nobody', '-g', 'nogroup'];
@@ -17,6 +18,7 @@ async function withFolders(name, f) {
   if (process.getuid() !== 0) throw new Skip('needs root, to drop it');
   const dir = fs.mkdtempSync('/dev/shm/signalbox-user-');
   fs.chmodSync(dir, 0o755);
+  fs.chownSync(dir, NOBODY, NOBODY);
   const of = (n) => path.join(dir, n);
   for (const d of ['spool', 'journal', 'hooks']) {
     fs.mkdirSync(of(d), { mode: 0o750 });
@@ -28,6 +30,7 @@ async function withFolders(name, f) {
   });
   try {
     fs.copyFileSync(sb.db, of('signalbox.db'));
+    fs.chownSync(of('signalbox.db'), NOBODY, NOBODY);
     await f(sb, of);
   } finally {
     await sb.stop();
@@ -46,7 +49,9 @@ test('started_as_root_and_running_as_a_user_everything_is_written_by_that_user',
   }
   assert.deepEqual(sb.receiver.events().map((e) => e.type), [...ANSWERED, ...ANSWERED]);
   assertSound(sb.receiver.events());
-  const others = execFileSync('find', ['spool', 'journal', 'hooks', '!', '-user', 'nobody'].map((a, i) => (i < 3 ? of(a) : a)), { encoding: 'utf8' });
+  const rows = async () => (await sqlite(of('signalbox.db'), 'SELECT COUNT(*), COUNT(ended_at) FROM callstate_call')).trim();
+  await poll(async () => await rows() === '2|2', 5000, async () => `the call log has ${await rows()} calls and ends`);
+  const others = execFileSync('find', [of('.'), '!', '-user', 'nobody'], { encoding: 'utf8' });
   assert.equal(others, '', 'files that are not the user\'s');
 }));
 
@@ -54,5 +59,13 @@ test('started_as_root_a_folder_that_only_root_can_write_is_refused_at_the_start'
   fs.chownSync(of('spool'), 0, 0);
   const { log, left } = await refused(sb);
   assert.match(log, /spool_dir \S+ .*chown -R nobody/);
+  assert.equal(left, false);
+}));
+
+test('started_as_root_a_database_that_only_root_can_read_is_refused_at_the_start', () => withFolders('rootsdb', async (sb, of) => {
+  fs.chownSync(of('signalbox.db'), 0, 0);
+  fs.chmodSync(of('signalbox.db'), 0o600);
+  const { log, left } = await refused(sb);
+  assert.match(log, /signalbox\.db cannot be opened: Permission denied.* expected a database that the user Kamailio runs as can read and write/);
   assert.equal(left, false);
 }));

@@ -12,7 +12,8 @@
 //       receiver: true,                     default true: an HTTP receiver with an endpoint row
 //       modparams: 'modparam("callhook", …)\n',   further lines behind modules.cfg
 //       sql: 'INSERT …',                    run on the database before the start
-//       db: 'mariadb',                      all tables in a MariaDB of its own (sb.mariadb, see mariadb.mjs); default 'sqlite' (sb.db, a file)
+//       db: 'mariadb',                      tables in a MariaDB of its own (sb.mariadb, see mariadb.mjs), registrations in sb.registrations; default
+//                                           'sqlite': all in sb.db, a file
 //       mariadb: { diskMb: 96 },            options for it
 //     });
 //     sb.port, sb.proxy ("127.0.0.1:port"), sb.dir, sb.db, sb.spool, sb.journal, sb.hooks, sb.domain
@@ -123,6 +124,8 @@ export class Harness {
     this.journal = path.join(this.data, 'journal');
     this.hooks = path.join(this.data, 'hooks');
     this.db = path.join(this.data, 'signalbox.db');
+    this.registrations = path.join(this.data, 'registrations.db'); // beside MariaDB only
+    this.registrationsUrl = `sqlite:///${this.registrations}`;
     for (const d of [this.routing, this.journal, this.hooks, this.spool]) fs.mkdirSync(d, { recursive: true, mode: 0o700 });
     // names of unix sockets are short, paths of working copies need not be
     this.sockets = fs.mkdtempSync(path.join(os.tmpdir(), 'sb-'));
@@ -155,8 +158,10 @@ export class Harness {
   /** The tables, made by the command as everybody makes them, and the rows of this run. */
   async database() {
     const o = this.o;
-    const made = await run(path.join(BUILD, 'bin', 'signalbox'), ['--dir', this.data, 'db', 'migrate', '--with-routing'], { env: { ...process.env, SIGNALBOX_DB: this.dbUrl } });
-    if (made.code !== 0) throw new Error(`signalbox db migrate: ${made.out.trim()}`);
+    for (const url of [this.dbUrl, ...(this.mariadb ? [this.registrationsUrl] : [])]) {
+      const made = await run(path.join(BUILD, 'bin', 'signalbox'), ['--dir', this.data, 'db', 'migrate', '--with-routing'], { env: { ...process.env, SIGNALBOX_DB: url } });
+      if (made.code !== 0) throw new Error(`signalbox db migrate: ${made.out.trim()}`);
+    }
     const sql = [];
     for (const [user, password] of Object.entries(o.users ?? {}))
       sql.push(`INSERT INTO subscriber (username, domain, ha1) VALUES (${quoted(user)}, ${quoted(DOMAIN)}, ${quoted(md5(`${user}:${DOMAIN}:${password}`))});`);
@@ -176,7 +181,7 @@ export class Harness {
     this.defines = {
       LISTEN: raw(`udp:${this.proxy}`), CHILDREN: 2, LOCAL_DOMAIN: DOMAIN, TRUNK_ADDRESSES: '127.0.0.2,127.0.0.3',
       MODULES_PATH: `${path.join(BUILD, 'modules')}:${kamailioModules()}`,
-      DB_URL: this.dbUrl, DB_MODULE: this.mariadb ? 'db_mysql.so' : 'db_sqlite.so', SPOOL_DIR: this.spool, JOURNAL_DIR: this.journal, HOOKS_DIR: this.hooks,
+      DB_URL: this.dbUrl, ...(this.mariadb ? { DB_MODULE: 'db_mysql.so', REGISTER_DB_URL: this.registrationsUrl } : {}), SPOOL_DIR: this.spool, JOURNAL_DIR: this.journal, HOOKS_DIR: this.hooks,
       RPC_SOCKET: `udp:127.0.0.1:${this.rpcPort}`, CTL_SOCKET: `unix:${path.join(this.sockets, 'ctl')}`,
       ...(this.rtpengine ? { RTPENGINE_SOCK: `udp:127.0.0.1:${this.rtpengine.port}` } : { WITHOUT_RTPENGINE: true }),
       ...o.defines,

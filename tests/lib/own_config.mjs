@@ -15,7 +15,7 @@ import { explain, run as play } from '../../sipp-scenarios/run.mjs';
 import { BUILD, ROOT } from './paths.mjs';
 import { Ports } from './ports.mjs';
 import { Proc, onExit, poll, run } from './proc.mjs';
-import { Skip } from './test.mjs';
+import { Skip, assertEvents } from './test.mjs';
 import { Receiver } from '../peers/receiver.mjs';
 import { Ua } from '../peers/ua.mjs';
 
@@ -75,6 +75,9 @@ export async function config(o = {}) {
   return `${text}\n${o.routes ?? ''}`;
 }
 
+/** For a module beside that keeps its own tables in SQLite. */
+export const SQLITE = ['loadmodule "kex.so"\n', 'loadmodule "db_sqlite.so"\nloadmodule "kex.so"\n'];
+
 /** Where the calls of sipp-scenarios go: one, several at once. */
 export const TARGETS = {
   edits: [['\troute(LOCATION);\n', '\troute(TARGETS);\n\troute(LOCATION);\n']],
@@ -106,8 +109,26 @@ route[TARGETS] {
 export const carrier = (o = {}) => config({ ...o, edits: [...TARGETS.edits, ...(o.edits ?? [])], routes: `${TARGETS.routes}${o.routes ?? ''}` });
 
 /** What callers do to a proxy in a day, in short. */
-export const A_DAY = ['answered-caller-hangs-up', 'answered-callee-hangs-up', 'answered-operator-ends-it', 'answered-maximum-duration', 'cancelled-while-ringing', 'declined', 'early-media-then-answer',
+export const A_DAY = ['answered-caller-hangs-up', 'answered-callee-hangs-up', 'answered-operator-ends-it', 'answered-maximum-duration', 'declined', 'early-media-then-answer',
   'held-and-resumed-by-caller', 'held-and-resumed-by-callee', 'session-refresh', 'parallel-fork', 'challenged-then-answered', 'retransmitted-bye', 'blind-transfer'];
+
+/** The caller gives up while it rings. In which order the 200 and the 487 come is the workers' affair. @return its Call-ID */
+export async function cancelled(x, caller, callee, user = `one-${callee.port}`) {
+  const c = caller.call(user).invite();
+  const leg = await callee.leg();
+  leg.answer(180);
+  await c.reply(180);
+  c.cancel();
+  leg.respond(await leg.request('CANCEL'), 200);
+  leg.answer(487);
+  await c.reply(200, 'CANCEL');
+  c.nack(await c.reply(487));
+  await leg.request('ACK');
+  await x.receiver.until((e) => e.some((v) => v.type === 'call.cdr'), { call: c.id, what: 'call.cdr of a cancelled call' });
+  const events = assertEvents(x.receiver, c.id, ['call.initiated', 'call.ringing', 'call.failed', 'call.cdr']);
+  assert.deepEqual([events[2].data.hangup.by, events[2].data.hangup.cause], ['caller', 'cancel']);
+  return c.id;
+}
 
 /** Plays these scenarios: SIPp is content with each, and each call's events are exactly those of its expect.json. @param o.jobs how many beside each other */
 export async function scenarios(x, names = A_DAY, o = {}) {

@@ -200,6 +200,38 @@ static void a_parked_event_that_the_log_no_longer_holds_is_given_up(void **state
 	end(r);
 }
 
+/* A restart reads the log from a cursor that may be older than what is parked already. */
+static void a_parked_event_that_is_read_again_counts_once(void **state)
+{
+	struct run *r = *state;
+	struct sb_pending p = {.tries = 1, .next_at = 1, .call = {9}};
+	struct sb_reader *reader;
+	struct sb_store *s;
+	struct sb_rec rec;
+	char path[SB_LOG_PATH + 32], err[512];
+
+	server->rule = always_200;
+	assert_int_equal(0, sb_deliver_prepare(&r->cfg, err, sizeof(err)));
+	write_calls(r, 3);
+	assert_int_equal(0, sb_reader_open(&reader, r->log->cfg.journal_dir, r->log->cfg.spool_dir, (struct sb_pos){0, 0}));
+	assert_int_equal(1, sb_reader_next(reader, &rec));
+	p.epoch = rec.hdr.epoch;
+	p.seq = rec.hdr.seq;
+	p.pos = rec.pos;
+	sb_reader_close(reader);
+	snprintf(path, sizeof(path), "%s/state.sqlite", r->hooks);
+	assert_int_equal(0, sb_store_open(&s, path, true, err, sizeof(err)));
+	assert_int_equal(1, sb_store_park(s, "a", &p));
+	assert_int_equal(0, sb_store_commit(s));
+	sb_store_close(s);
+	begin(r);
+	TURN_UNTIL(r, server_accepted() == 15);
+	TURN_UNTIL(r, r->cfg.status->endpoint[0].pending == 0);
+	end(r);
+	assert_int_equal(15, server->count);
+	check_order(3, 0);
+}
+
 static int sometimes_500(unsigned call, unsigned sequence, unsigned tries)
 {
 	return tries == 0 && (call * 5 + sequence) % 17 == 0 ? 500 : 200;
@@ -252,6 +284,7 @@ int main(void)
 			RUN(an_endpoint_that_is_away_is_probed_and_nothing_piles_up),
 			RUN(an_endpoint_that_is_gone_is_disabled_until_it_is_enabled),
 			RUN(a_parked_event_that_the_log_no_longer_holds_is_given_up),
+			RUN(a_parked_event_that_is_read_again_counts_once),
 			RUN(killed_at_any_moment_nothing_is_missing),
 	};
 	signal(SIGPIPE, SIG_IGN);

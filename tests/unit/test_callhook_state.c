@@ -311,6 +311,9 @@ static const char version_1[] =
 		"CREATE INDEX dead_call ON dead (call_id);"
 		"INSERT INTO cursor VALUES ('a', 7, 8, 'http://h/', 0, '');"
 		"INSERT INTO pending VALUES ('a', x'00112233445566778899aabbccddeeff', 1, 2, 7, 9, 3, 50, 'HTTP 500');"
+		"INSERT INTO pending VALUES ('a', x'00112233445566778899aabbccddeeff', 1, 3, 7, 20, 0, 0, '');"
+		"INSERT INTO pending VALUES ('a', x'ff112233445566778899aabbccddeeff', 1, 4, 7, 30, 0, 0, '');"
+		"INSERT INTO pending VALUES ('a', x'ff112233445566778899aabbccddeeff', 1, 5, 7, 40, 0, 0, '');"
 		"INSERT INTO dead VALUES ('a', x'00112233445566778899aabbccddeeff', 1, 1, 7, 4, 10, 0, 'HTTP 400', 40);"
 		"PRAGMA user_version=1";
 
@@ -324,7 +327,7 @@ static void a_file_of_version_1_is_brought_to_this_version_with_all_it_holds(voi
 {
 	struct files *f = *state;
 	struct sb_store_row dead_row = {0};
-	struct sb_pending due[2];
+	struct sb_pending due[4];
 	struct sb_cursor c;
 	uint64_t pending, dead;
 	sqlite3 *db;
@@ -340,10 +343,13 @@ static void a_file_of_version_1_is_brought_to_this_version_with_all_it_holds(voi
 		assert_int_equal(0, sb_store_cursor(f->s, "a", &c));
 		assert_int_equal(8, c.pos.offset);
 		assert_int_equal(0, sb_store_counts(f->s, &pending, &dead));
-		assert_int_equal(1, pending);
+		assert_int_equal(4, pending);
 		assert_int_equal(1, dead);
-		assert_int_equal(1, sb_store_due(f->s, "a", 50, due, 2));
-		assert_false(due[0].kept);
+		/* the first of a call that waited for nothing comes due; no other */
+		assert_int_equal(2, sb_store_due(f->s, "a", 50, due, 4));
+		assert_int_equal(4, due[0].seq);
+		assert_int_equal(2, due[1].seq);
+		assert_false(due[1].kept);
 	}
 	assert_int_equal(0, sb_store_list(f->path, true, "a", note_dead, &dead_row, 9, f->err, sizeof(f->err)));
 	assert_string_equal("HTTP 400", dead_row.p.error);

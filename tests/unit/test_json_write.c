@@ -58,7 +58,7 @@ static void strings_are_escaped_and_made_valid_as_jansson_does(void **state)
 		sb_json_put_string(&o, any, n);
 		same(&o, sb_json_string(any, n));
 	}
-	free(o.p);
+	sb_json_free(&o);
 }
 
 static void decimals_are_the_reals_of_jansson(void **state)
@@ -81,7 +81,7 @@ static void decimals_are_the_reals_of_jansson(void **state)
 			same(&o, json_real((double)v / unit));
 		}
 	}
-	free(o.p);
+	sb_json_free(&o);
 }
 
 static void times_are_those_of_the_c_library(void **state)
@@ -117,7 +117,7 @@ static void a_failure_stays_and_writes_nothing(void **state)
 	sb_json_put_time(&o, 1);
 	assert_true(o.failed);
 	assert_int_equal(1, o.len);
-	free(o.p);
+	sb_json_free(&o);
 }
 
 int main(void)

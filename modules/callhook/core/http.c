@@ -181,6 +181,11 @@ static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
 
 #define SET(option, value) bad = bad || curl_easy_setopt(e, CURLOPT_##option, value) != CURLE_OK
 
+static bool has(const char *file)
+{
+	return file != NULL && *file != '\0';
+}
+
 static bool set_tls(CURL *e, const struct sb_http_peer_cfg *cfg)
 {
 	bool bad = false;
@@ -188,13 +193,13 @@ static bool set_tls(CURL *e, const struct sb_http_peer_cfg *cfg)
 	SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(SSL_VERIFYPEER, 1L);
 	SET(SSL_VERIFYHOST, 2L);
-	if(cfg->ca_file != NULL && *cfg->ca_file != '\0') {
+	if(has(cfg->ca_file)) {
 		SET(CAINFO, cfg->ca_file);
 		SET(CAPATH, NULL);
 	}
-	if(cfg->cert_file != NULL && *cfg->cert_file != '\0') {
+	if(has(cfg->cert_file)) {
 		SET(SSLCERT, cfg->cert_file);
-		SET(SSLKEY, cfg->key_file != NULL && *cfg->key_file != '\0' ? cfg->key_file : cfg->cert_file);
+		SET(SSLKEY, has(cfg->key_file) ? cfg->key_file : cfg->cert_file);
 	}
 	return !bad;
 }
@@ -342,13 +347,44 @@ static void land(struct slot *s)
 	s->peer->unused = s;
 }
 
+/* What was wrong with the receiver's certificate, or NULL. libcurl over GnuTLS (7.70 on) keeps its bits (gnutls_certificate_status_t). */
+static const char *certificate_error(const struct slot *s, CURLcode code)
+{
+	static const struct
+	{
+		long bit;
+		const char *text;
+	} bits[] = {{1 << 10, "it has expired"}, {1 << 9, "it is not yet valid"}, {1 << 5, "it was revoked"},
+			{1 << 6, "it is not signed by an authority that is trusted here: self-signed, or its CA is not in ca_file"},
+			{1 << 7, "it is signed by one that is no authority"}, {1 << 8, "its algorithm is too weak"},
+			{1 << 14, "its name is not the host's"}};
+	long result = 0;
+
+	if(code != CURLE_PEER_FAILED_VERIFICATION
+			|| curl_easy_getinfo(s->easy, CURLINFO_SSL_VERIFYRESULT, &result) != CURLE_OK || result <= 0)
+		return NULL;
+	for(size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		if(result & bits[i].bit)
+			return bits[i].text;
+	}
+	return NULL;
+}
+
 /* Why no status came. */
 static void explain(const struct slot *s, CURLcode code, char *out, size_t room)
 {
+	const char *certificate = certificate_error(s, code);
 	const char *curl = s->error[0] != '\0' ? s->error : code != CURLE_OK ? curl_easy_strerror(code) : "no HTTP status";
 
 	if(s->too_much)
 		snprintf(out, room, "more than %u bytes of headers", SB_HTTP_RESPONSE_MAX);
+	else if(certificate != NULL)
+		snprintf(out, room, "TLS: the receiver's certificate was refused: %s", certificate);
+	else if(strstr(curl, "fatal alert") != NULL
+			|| strstr(curl, "non-properly terminated") != NULL) /* GnuTLS does not tell which */
+		snprintf(out, room, "TLS: the receiver ended the connection (%.100s); it may %s", curl,
+				has(s->peer->cfg.cert_file) ? "not take the client certificate in cert_file"
+											: "want a client certificate (cert_file, key_file)");
 	else if(code == CURLE_OUT_OF_MEMORY) /* which is what libcurl says of one line of 100 kB too */
 		snprintf(out, room, "more than %u bytes of headers, or no memory", SB_HTTP_RESPONSE_MAX);
 	else if(s->refused[0] != '\0' && !s->dialled)

@@ -26,6 +26,10 @@ static const char *const migrations[SB_STATE_VERSION] = {
 		"CREATE INDEX dead_call ON dead (call_id);",
 
 		LETTER_COLUMNS("pending") LETTER_COLUMNS("dead") "DROP INDEX pending_segment;"
+		/* version 1 could forget to let the first event of a call come due */
+		"UPDATE pending SET next_at = 1 WHERE next_at = 0 AND NOT EXISTS (SELECT 1 FROM pending p WHERE "
+		"p.endpoint = pending.endpoint AND p.call_id = pending.call_id AND "
+		"(p.next_at > 0 OR (p.segment, p.offset) < (pending.segment, pending.offset)));"
 		"CREATE INDEX pending_segment ON pending (endpoint, segment) WHERE body IS NULL;"
 		"CREATE INDEX dead_endpoint ON dead (endpoint);"
 		"CREATE TABLE status (endpoint TEXT PRIMARY KEY, url TEXT NOT NULL, events TEXT NOT NULL, trunks TEXT NOT NULL, "
