@@ -40,9 +40,9 @@ struct hook_params
  */
 struct hook_sink
 {
-	const char *name;                              /* "delivery": in core.psx it is "callhook delivery" */
-	bool on;                                       /* set by init */
-	int (*init)(void);                             /* mod_init: parameters, files, its place in the log. 0, or -1: said */
+	const char *name;  /* "delivery": in core.psx it is "callhook delivery" */
+	bool on;           /* set by init */
+	int (*init)(void); /* mod_init: parameters, files, its place in the log. 0, or -1: said */
 	void (*run)(const volatile sig_atomic_t *stop); /* the process, until *stop; no return before everything is kept */
 	const struct hook_reload *reload;               /* NULL: it has nothing that can be read again */
 };

@@ -16,8 +16,8 @@
 #define BACKOFF_MIN_US 100000u
 #define BACKOFF_MAX_US 10000000u
 #define GOOD_LIFE_US 1000000u /* a worker that lived so long did not fail at its start */
-#define END_US 5000000u        /* from SIGTERM to SIGKILL */
-#define WORKER_ALARM_S 10      /* a worker without a keeper ends by then */
+#define END_US 5000000u       /* from SIGTERM to SIGKILL */
+#define WORKER_ALARM_S 10     /* a worker without a keeper ends by then */
 
 struct keeper
 {
@@ -29,7 +29,7 @@ struct keeper
 	uint64_t born_at, start_at; /* monotonic µs */
 	uint64_t kill_at, loader_until;
 	uint64_t backoff;
-	bool ending;   /* the worker was asked to end */
+	bool ending;    /* the worker was asked to end */
 	bool switching; /* … so that what was loaded takes effect */
 	bool late;      /* the loader was killed for being late */
 };
@@ -153,7 +153,8 @@ static void worker_ended(struct keeper *k, int status)
 	atomic_store(&k->rec->next_at, us_of(CLOCK_REALTIME) + k->backoff);
 	atomic_fetch_add(&k->rec->ends, 1);
 	hook_end_text(how, sizeof(how), status);
-	LM_ERR("callhook %s: its process was %s after %.1f s; started again in %.1f s (%llu such ends since the start); calls go on\n",
+	LM_ERR("callhook %s: its process was %s after %.1f s; started again in %.1f s (%llu such ends since the start); "
+		   "calls go on\n",
 			k->sink->name, how, (double)(now - k->born_at) / 1e6, (double)k->backoff / 1e6,
 			(unsigned long long)atomic_load(&k->rec->ends));
 }

@@ -8,11 +8,11 @@
 enum
 {
 	MAIL_FREE,
-	MAIL_FILLED,  /* being filled in by who asks */
-	MAIL_ASKED,   /* … and ready */
-	MAIL_TAKEN,   /* the delivery process works on it */
+	MAIL_FILLED, /* being filled in by who asks */
+	MAIL_ASKED,  /* … and ready */
+	MAIL_TAKEN,  /* the delivery process works on it */
 	MAIL_ANSWERED,
-	MAIL_LEFT     /* taken, and nobody waits for the answer any more */
+	MAIL_LEFT /* taken, and nobody waits for the answer any more */
 };
 
 #define LOOK_US 2000
@@ -90,7 +90,8 @@ void hook_mail_begin(void)
 		if(state != MAIL_TAKEN && state != MAIL_LEFT)
 			continue;
 		m->err = -ECONNRESET;
-		snprintf(m->why, sizeof(m->why), "the delivery process ended while it worked on this; it has been started again");
+		snprintf(m->why, sizeof(m->why),
+				"the delivery process ended while it worked on this; it has been started again");
 		answer(m);
 	}
 }

@@ -10,7 +10,7 @@
 
 #include "event.h"
 #include "hook_keeper.h"
-#include "hook_lag.h"
+#include "lag.h"
 #include "state.h"
 
 #define LIMIT_DEFAULT 50
@@ -61,15 +61,15 @@ static int add_counts(rpc_t *rpc, void *h, const struct sb_endpoint_status *s)
 	return rpc->struct_add(h, "ff", "rate_10s", (double)s->rate_10s / 1000, "rate_60s", (double)s->rate_60s / 1000);
 }
 
-static int add_lag(rpc_t *rpc, void *h, const struct sb_endpoint_status *s, const struct hook_lag *log)
+static int add_lag(rpc_t *rpc, void *h, const struct sb_endpoint_status *s, const struct sb_lag *log)
 {
 	uint64_t now = now_us(), bytes, segments;
 	char cursor[48];
 
 	snprintf(cursor, sizeof(cursor), "%016llx:%llu", (unsigned long long)s->segment, (unsigned long long)s->offset);
-	hook_lag_behind(log, (struct sb_pos){s->segment, s->offset}, &bytes, &segments);
-	if(rpc->struct_add(h, "f", "lag_s",
-			   s->oldest_at > 0 && now > s->oldest_at ? (double)(now - s->oldest_at) / 1e6 : 0.0)
+	sb_lag_behind(log, (struct sb_pos){s->segment, s->offset}, &bytes, &segments);
+	if(rpc->struct_add(
+			   h, "f", "lag_s", s->oldest_at > 0 && now > s->oldest_at ? (double)(now - s->oldest_at) / 1e6 : 0.0)
 			< 0)
 		return -1;
 	if(number(rpc, h, "bytes_behind", bytes) < 0 || number(rpc, h, "segments_behind", segments) < 0)
@@ -87,7 +87,7 @@ static int add_times(rpc_t *rpc, void *h, const struct sb_endpoint_status *s)
 	return s->error[0] != '\0' ? rpc->struct_add(h, "s", "last_error", s->error) : 0;
 }
 
-static int add_endpoint(rpc_t *rpc, void *h, const struct hook_view *v, const struct hook_lag *log)
+static int add_endpoint(rpc_t *rpc, void *h, const struct hook_view *v, const struct sb_lag *log)
 {
 	const struct sb_endpoint_status *s = &v->status;
 	char url[SB_ENDPOINT_URL_LEN];
@@ -104,11 +104,11 @@ static void rpc_endpoints(rpc_t *rpc, void *ctx)
 {
 	const struct sb_log_cfg *cfg = &hook_callstate.log->cfg;
 	struct hook_view *v = NULL;
-	struct hook_lag log = {0};
+	struct sb_lag log = {0};
 	unsigned count = 0;
 	void *h;
 
-	if(hook_views(&v, &count) != 0 || hook_lag_read(&log, cfg->journal_dir, cfg->spool_dir) != 0)
+	if(hook_views(&v, &count) != 0 || sb_lag_read(&log, cfg->journal_dir, cfg->spool_dir) != 0)
 		goto failed;
 	for(unsigned i = 0; i < count; i++) {
 		if(rpc->add(ctx, "{", &h) < 0 || add_endpoint(rpc, h, &v[i], &log) < 0)
@@ -118,7 +118,7 @@ static void rpc_endpoints(rpc_t *rpc, void *ctx)
 failed:
 	rpc->fault(ctx, 500, "The reply could not be built");
 out:
-	hook_lag_free(&log);
+	sb_lag_free(&log);
 	free(v);
 }
 
@@ -127,7 +127,10 @@ static int add_sink(rpc_t *rpc, void *h, const struct hook_sink *s, struct hook_
 	int32_t pid = atomic_load(&w->pid);
 	char how[96];
 
-	if(rpc->struct_add(h, "ssdd", "name", s->name, "state", !s->on ? "off" : pid > 0 ? "running" : "starting again",
+	if(rpc->struct_add(h, "ssdd", "name", s->name, "state",
+			   !s->on    ? "off"
+			   : pid > 0 ? "running"
+						 : "starting again",
 			   "keeper_pid", (int)atomic_load(&w->keeper), "worker_pid", (int)pid)
 			< 0)
 		return -1;

@@ -130,8 +130,8 @@ void hook_rpc_test(rpc_t *rpc, void *ctx)
 		return;
 	LM_WARN("endpoint %s: test event sent by RPC (%s): HTTP %u\n", m.endpoint, my_desc(), m.status);
 	if(rpc->add(ctx, "{", &h) < 0
-			|| rpc->struct_add(h, "sd", "result", m.status >= 200 && m.status < 300 ? "ok" : "failed", "status",
-					   (int)m.status)
+			|| rpc->struct_add(
+					   h, "sd", "result", m.status >= 200 && m.status < 300 ? "ok" : "failed", "status", (int)m.status)
 					   < 0
 			|| rpc->struct_add(h, "ds", "ms", (int)m.ms, "event", m.id) < 0
 			|| (m.why[0] != '\0' && rpc->struct_add(h, "s", "error", m.why) < 0))

@@ -112,7 +112,7 @@ static void *renewed(void *p, size_t size)
 	if(p == NULL || !shm_address_in(p))
 		return realloc(p, size);
 	new = malloc(size);
-	for(size_t n = 0; new != NULL && n < size && shm_address_in((char *)p + n); n++)
+	for(size_t n = 0; new != NULL &&n < size &&shm_address_in((char *)p + n); n++)
 		new[n] = ((char *)p)[n];
 	return new;
 }

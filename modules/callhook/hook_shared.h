@@ -81,9 +81,9 @@ struct hook_shared
 	struct hook_worker worker[HOOK_SINKS];
 	struct hook_reload_record reload;
 	struct hook_mail mail[HOOK_MAILS];
-	_Atomic uint32_t version;   /* of set and status: odd while the keeper changes them */
-	_Atomic uint64_t gone[3];   /* delivered, failed, dead of endpoints that were removed */
-	struct hook_set set, fresh; /* fresh: what a reload has read */
+	_Atomic uint32_t version;        /* of set and status: odd while the keeper changes them */
+	_Atomic uint64_t gone[3];        /* delivered, failed, dead of endpoints that were removed */
+	struct hook_set set, fresh;      /* fresh: what a reload has read */
 	struct sb_deliver_status status; /* HOOK_ENDPOINTS_MAX behind it */
 };
 extern struct hook_shared *hook_shared;
@@ -112,10 +112,10 @@ void hook_leave_shared_memory(void);
 /** A sink's table that can be read again. All of it is called by the keeper. */
 struct hook_reload
 {
-	bool (*wanted)(void);             /* somebody asks for it: begins it */
-	int (*load)(void);                /* in a child of the keeper's, that may be killed. @return 0: it is good */
-	void (*failed)(const char *why);  /* NULL: load() has said why */
-	void (*switch_to)(void);          /* no worker lives */
+	bool (*wanted)(void);            /* somebody asks for it: begins it */
+	int (*load)(void);               /* in a child of the keeper's, that may be killed. @return 0: it is good */
+	void (*failed)(const char *why); /* NULL: load() has said why */
+	void (*switch_to)(void);         /* no worker lives */
 	unsigned timeout_s;
 };
 /** Wakes the keeper of that sink. */

@@ -71,12 +71,12 @@ static counter_val_t oldest(const struct sb_deliver_status *st)
 	X(state_errors, st->state_errors)                         \
 	X(process_ends, ends())
 
-#define X(name, value)                                                \
-	static counter_val_t stat_##name(void)                            \
-	{                                                                 \
-		const struct sb_deliver_status *st = &hook_shared->status;    \
-		(void)st;                                                     \
-		return (counter_val_t)(value);                                \
+#define X(name, value)                                             \
+	static counter_val_t stat_##name(void)                         \
+	{                                                              \
+		const struct sb_deliver_status *st = &hook_shared->status; \
+		(void)st;                                                  \
+		return (counter_val_t)(value);                             \
 	}
 HOOK_STATS(X)
 #undef X

@@ -92,8 +92,6 @@ bool cs_copy_at(uint32_t i, struct cs_call *copy);
 uint64_t cs_search(const char *id, size_t len, struct cs_call *copy);
 /** The call a message belongs to, either direction. Locked, or NULL. @param by who sent it; may be NULL */
 struct cs_call *cs_of_msg(struct sip_msg *msg, enum cs_by *by);
-/** The same by the names of a dialog. */
-struct cs_call *cs_of_dialog(const str *call_id, const str *from_tag, const str *to_tag, enum cs_by *by);
 
 /* cs_emit.c */
 void cs_emit(struct cs_call *c, uint16_t type, const struct cs_attempt *a, const struct cs_ctx *x);

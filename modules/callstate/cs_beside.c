@@ -3,7 +3,6 @@
  * sees. The other way round dialog learns of our BYEs only when it sends them. */
 #include "callstate.h"
 
-#include "core/parser/parse_to.h"
 #include "modules/dialog/dlg_hash.h"
 #include "modules/dialog/dlg_load.h"
 #include "modules/tm/h_table.h"
@@ -17,45 +16,31 @@ void cs_beside_ours(bool on)
 	ours = on;
 }
 
-/* "Name: value\r\n", as tm keeps what it wrote. */
-static struct cs_span value(const str *header)
-{
-	const char *s = header->s, *end = header->s + header->len, *colon = memchr(header->s, ':', (size_t)header->len);
-
-	if(colon != NULL)
-		s = colon + 1;
-	while(s < end && (*s == ' ' || *s == '\r' || *s == '\n'))
-		s++;
-	while(end > s && (end[-1] == ' ' || end[-1] == '\r' || end[-1] == '\n'))
-		end--;
-	return (struct cs_span){s, (size_t)(end - s)};
-}
-
-static str str_of(struct cs_span s)
-{
-	return (str){(char *)s.s, (int)s.len};
-}
-
 static void on_local_request(struct cell *t, int type, struct tmcb_params *ps)
 {
-	str call_id, from_tag, to_tag;
+	const struct retr_buf *r = &t->uac[0].request;
 	enum cs_by by = CS_BY_UNKNOWN;
-	struct cs_call *c;
+	struct cs_call *c = NULL;
+	struct sip_msg msg;
 	struct cs_ctx x;
-	uint64_t ref;
+	uint64_t ref = 0;
 
-	if(ours || t->method.len != 3 || memcmp(t->method.s, "BYE", 3) != 0 || !t->callid.s || !t->from.s || !t->to.s)
+	if(ours || t->method.len != 3 || memcmp(t->method.s, "BYE", 3) != 0 || r->buffer == NULL || r->buffer_len <= 0)
 		return;
-	call_id = str_of(value(&t->callid));
-	from_tag = str_of(cs_tag(value(&t->from)));
-	to_tag = str_of(cs_tag(value(&t->to)));
 	cs_context(&x, NULL);
-	c = cs_of_dialog(&call_id, &from_tag, &to_tag, &by);
-	if(c == NULL)
+	memset(&msg, 0, sizeof(msg));
+	msg.buf = r->buffer;
+	msg.len = (unsigned)r->buffer_len;
+	if(parse_msg(msg.buf, msg.len, &msg) == 0)
+		c = cs_of_msg(&msg, &by);
+	if(c != NULL) {
+		cs_end_begin(c, CS_C_OTHER_MODULE, &x);
+		ref = cs_ref(c);
+		cs_put(c);
+	}
+	free_sip_msg(&msg);
+	if(ref == 0)
 		return;
-	cs_end_begin(c, CS_C_OTHER_MODULE, &x);
-	ref = cs_ref(c);
-	cs_put(c);
 	by = by == CS_BY_CALLER ? CS_BY_CALLEE : CS_BY_CALLER;
 	theirs |= 1u << by;
 	cs_watch_bye(t, ref, by);

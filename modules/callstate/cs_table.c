@@ -284,22 +284,28 @@ static int fit(const struct cs_call *c, enum cs_by who, const str *from_tag, con
 	return cs_over(c) ? 1 : 2;
 }
 
-struct cs_call *cs_of_dialog(const str *call_id, const str *from_tag, const str *to_tag, enum cs_by *by)
+struct cs_call *cs_of_msg(struct sip_msg *msg, enum cs_by *by)
 {
-	uint64_t hash = cs_hash(call_id->s, (size_t)call_id->len);
 	struct cs_call *best = NULL;
 	int best_fit = 0;
+	str from_tag, to_tag;
+	uint64_t hash;
 
+	if(cs_parse_dialog_headers(msg) < 0)
+		return NULL;
+	from_tag = cs_from_tag(msg);
+	to_tag = get_to(msg)->tag_value;
+	hash = cs_hash(msg->callid->body.s, (size_t)msg->callid->body.len);
 	cs_lock(hash);
 	for(uint32_t i = cs_sh->head[bucket(hash)]; i; i = cs_at(i - 1)->next) {
 		struct cs_call *c = cs_at(i - 1);
 		enum cs_by who;
 		int f;
 
-		if(c->hash != hash || !is(c, CS_T_SIP_CALL_ID, call_id))
+		if(c->hash != hash || !is(c, CS_T_SIP_CALL_ID, &msg->callid->body))
 			continue;
-		who = sender(c, from_tag, to_tag);
-		f = who == CS_BY_UNKNOWN ? 0 : fit(c, who, from_tag, to_tag);
+		who = sender(c, &from_tag, &to_tag);
+		f = who == CS_BY_UNKNOWN ? 0 : fit(c, who, &from_tag, &to_tag);
 		if(f <= best_fit)
 			continue;
 		best = c;
@@ -310,14 +316,4 @@ struct cs_call *cs_of_dialog(const str *call_id, const str *from_tag, const str 
 	if(best == NULL)
 		cs_unlock(hash);
 	return best;
-}
-
-struct cs_call *cs_of_msg(struct sip_msg *msg, enum cs_by *by)
-{
-	str from_tag;
-
-	if(cs_parse_dialog_headers(msg) < 0)
-		return NULL;
-	from_tag = cs_from_tag(msg);
-	return cs_of_dialog(&msg->callid->body, &from_tag, &get_to(msg)->tag_value, by);
 }

@@ -45,10 +45,21 @@ struct text calls_short_id(const char *call_id)
 	return t;
 }
 
+/** As text_span(), in minutes from one minute on. */
+static struct text length(uint64_t us)
+{
+	struct text t = {""};
+	uint64_t s = us / 1000000;
+	if(s < 60 || s >= 600)
+		return text_span(us);
+	SAY(t.s, "%" PRIu64 " min %" PRIu64 " s", s / 60, s % 60);
+	return t;
+}
+
 static struct text between(const struct calls_row *r, enum calls_column from, uint64_t until)
 {
 	uint64_t begun = calls_time_parse(r->text[from]);
-	return text_span(until > begun && begun != 0 ? until - begun : 0);
+	return length(until > begun && begun != 0 ? until - begun : 0);
 }
 
 static struct text live(const struct calls_row *r, uint64_t now)
@@ -69,7 +80,7 @@ static struct text answered(const struct calls_row *r)
 {
 	struct text t = {""};
 	uint64_t ms = (uint64_t)calls_number(r, CALL_duration_ms);
-	SAY(t.s, "%s %s", is(r, CALL_outcome, "expired") ? "answered, no BYE;" : "answered", text_span(ms * 1000).s);
+	SAY(t.s, "%s %s", is(r, CALL_outcome, "expired") ? "answered, no BYE;" : "answered", length(ms * 1000).s);
 	if(r->text[CALL_hangup_cause] != NULL && !is(r, CALL_hangup_cause, "bye"))
 		SAY(t.s, " (%s)", column(r, CALL_hangup_cause).s);
 	return t;

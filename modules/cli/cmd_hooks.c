@@ -161,7 +161,8 @@ static void print_next(struct cli *c, const struct hooks_state *h, uint64_t now)
 	if(any)
 		fprintf(c->out, "\n%snext%s\n", tone_on(c, BOLD), tone_off(c, BOLD));
 	if(h->pid == 0)
-		fprintf(c->out, "  start Kamailio, or see why it does not: systemctl status kamailio; journalctl -u kamailio -n 50\n");
+		fprintf(c->out,
+				"  start Kamailio, or see why it does not: systemctl status kamailio; journalctl -u kamailio -n 50\n");
 	for(size_t i = 0; i < h->count; i++) {
 		struct text next = next_of(h, i, now);
 		if(next.s[0] != '\0')
@@ -212,7 +213,8 @@ static int show_one(struct cli *c, const struct hooks_endpoint *e, uint64_t now)
 	detail(c, "state", e->state);
 	moment(c, "since", e->since, now);
 	detail(c, "lag", lag.s);
-	snprintf(n.s, sizeof(n.s), "%016llx:%llu", (unsigned long long)e->cursor.segment, (unsigned long long)e->cursor.offset);
+	snprintf(n.s, sizeof(n.s), "%016llx:%llu", (unsigned long long)e->cursor.segment,
+			(unsigned long long)e->cursor.offset);
 	detail(c, "cursor", n.s);
 	snprintf(n.s, sizeof(n.s), "%.1f/s in the last 10 s, %.1f/s in the last minute", e->rate_10s, e->rate_60s);
 	detail(c, "rate", n.s);
@@ -246,10 +248,10 @@ static json_t *plain_json(const char *s)
 static json_t *endpoint_json(const struct hooks_endpoint *e, uint64_t now)
 {
 	struct text next = hooks_next(e, now);
-	json_t *j = json_pack("{s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "id", e->id, "url", plain_json(e->url), "state",
-			e->state, "since", time_json(e->since), "delivered", (json_int_t)e->delivered, "tries_failed",
-			(json_int_t)e->failed, "given_up", (json_int_t)e->given_up, "pending", (json_int_t)e->pending, "dead",
-			(json_int_t)e->dead, "rate_10s", e->rate_10s, "rate_60s", e->rate_60s);
+	json_t *j = json_pack("{s:s, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "id", e->id, "url",
+			plain_json(e->url), "state", e->state, "since", time_json(e->since), "delivered", (json_int_t)e->delivered,
+			"tries_failed", (json_int_t)e->failed, "given_up", (json_int_t)e->given_up, "pending",
+			(json_int_t)e->pending, "dead", (json_int_t)e->dead, "rate_10s", e->rate_10s, "rate_60s", e->rate_60s);
 	if(j == NULL)
 		return NULL;
 	json_object_set_new(j, "lag_s",
@@ -269,8 +271,8 @@ static int show_json(struct cli *c, const struct hooks_state *h, uint64_t now)
 	json_t *list = json_array(), *j;
 	for(size_t i = 0; i < h->count; i++)
 		json_array_append_new(list, endpoint_json(&h->ep[i], now));
-	j = json_pack("{s:b, s:i, s:o, s:o, s:o}", "running", h->pid > 0, "pid", h->pid, "started_at", time_json(h->started_at),
-			"updated_at", time_json(h->updated_at), "endpoints", list);
+	j = json_pack("{s:b, s:i, s:o, s:o, s:o}", "running", h->pid > 0, "pid", h->pid, "started_at",
+			time_json(h->started_at), "updated_at", time_json(h->updated_at), "endpoints", list);
 	if(j == NULL)
 		return CLI_NOT_FOUND;
 	print_json(c, j, true);

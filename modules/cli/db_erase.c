@@ -53,6 +53,7 @@ static const struct
 				"note = NULL, sip_reason = NULL, sip_branch = NULL, from_tag = NULL, to_tag = NULL", "agent", NULL},
 };
 #define TABLES (sizeof(table) / sizeof(table[0]))
+_Static_assert(2 * ERASE_SPELLINGS <= SB_BEFORE_MAX, "change() gives the spellings twice");
 
 static void spell(struct erasure *e, const struct column *col, const struct sb_db_value *v)
 {

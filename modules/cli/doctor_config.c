@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 16u
+#define FILES_MAX 500u
 
 const char *config_get(const struct config *c, const char *key)
 {
@@ -175,7 +176,7 @@ static void take_line(struct config *c, const char *line, const char *path, conf
 bool config_read(struct config *c, const char *path, config_load load, void *arg)
 {
 	unsigned depth = 0, off = 0;
-	char *text = c->depth < DEPTH_MAX ? load(path, arg) : NULL;
+	char *text = c->depth < DEPTH_MAX && c->files++ < FILES_MAX ? load(path, arg) : NULL;
 	if(text == NULL)
 		return false;
 	c->depth++;

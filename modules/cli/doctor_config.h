@@ -22,7 +22,7 @@ struct config
 {
 	struct config_pair define[CONFIG_MAX], set[CONFIG_MAX];
 	size_t defines, sets;
-	unsigned depth;
+	unsigned depth, files;
 };
 
 /** The text of a file, to be freed; NULL: there is none. Names are relative to the file that includes them. */

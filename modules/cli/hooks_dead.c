@@ -9,8 +9,9 @@
 
 #define LIMIT 50
 
-static const char dead_sql[] = "SELECT endpoint, call_id, epoch, seq, tries, error, given_up_at, type, at, sequence, body FROM dead "
-							   "WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY rowid DESC LIMIT ?2";
+static const char dead_sql[] =
+		"SELECT endpoint, call_id, epoch, seq, tries, error, given_up_at, type, at, sequence, body FROM dead "
+		"WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY rowid DESC LIMIT ?2";
 
 struct letter
 {
@@ -67,9 +68,9 @@ static void print_object(struct cli *c, const struct letter *l)
 	sb_time_text(given, l->given_up_at);
 	if(l->at > 0)
 		sb_time_text(at, l->at);
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:b}", "given_up_at", given, "endpoint", l->endpoint, "id",
-			l->id, "type", l->type.s, "timestamp", at, "call_id", l->call, "sequence", (json_int_t)l->sequence, "tries",
-			(json_int_t)l->tries, "last_error", l->error.s, "kept", l->kept);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:b}", "given_up_at", given, "endpoint",
+			l->endpoint, "id", l->id, "type", l->type.s, "timestamp", at, "call_id", l->call, "sequence",
+			(json_int_t)l->sequence, "tries", (json_int_t)l->tries, "last_error", l->error.s, "kept", l->kept);
 	if(j != NULL)
 		print_json(c, j, false);
 }
@@ -78,18 +79,18 @@ static void print_what_to_do(struct cli *c, const char *endpoint, const struct l
 {
 	if(more > 0)
 		fprintf(c->out, "and %llu older ones: --last N shows more\n", (unsigned long long)more);
-	fprintf(c->out, "\nto send them again, in order within each call:  kamcmd callhook.replay %s all\n",
+	fprintf(c->out, "\nto send them again:          kamcmd callhook.replay %s all\n",
 			endpoint != NULL ? endpoint : "ENDPOINT");
-	fprintf(c->out, "those of a call, or one event:                   kamcmd callhook.replay %s %s\n", last->endpoint, last->call);
-	fprintf(c->out, "                                                 kamcmd callhook.replay %s %s\n", last->endpoint,
-			last->short_form.s);
+	fprintf(c->out, "those of a call, one event:  kamcmd callhook.replay %s %s\n", last->endpoint, last->call);
+	fprintf(c->out, "                             kamcmd callhook.replay %s %s\n", last->endpoint, last->short_form.s);
 }
 
 static uint64_t count(sqlite3 *db, const char *endpoint)
 {
 	sqlite3_stmt *st = NULL;
 	uint64_t n = 0;
-	if(sqlite3_prepare_v2(db, "SELECT count(*) FROM dead WHERE ?1 IS NULL OR endpoint = ?1", -1, &st, NULL) == SQLITE_OK) {
+	if(sqlite3_prepare_v2(db, "SELECT count(*) FROM dead WHERE ?1 IS NULL OR endpoint = ?1", -1, &st, NULL)
+			== SQLITE_OK) {
 		sqlite3_bind_text(st, 1, endpoint, -1, SQLITE_STATIC);
 		if(sqlite3_step(st) == SQLITE_ROW)
 			n = (uint64_t)sqlite3_column_int64(st, 0);
@@ -120,7 +121,8 @@ static int list(struct cli *c, sqlite3 *db, const char *endpoint, int limit)
 	if(rc != SQLITE_DONE)
 		return -1;
 	if(n == 0 && !c->json)
-		fprintf(c->out, "no event was given up%s%s\n", endpoint != NULL ? " at " : "", endpoint != NULL ? endpoint : "");
+		fprintf(c->out, "no event was given up%s%s\n", endpoint != NULL ? " at " : "",
+				endpoint != NULL ? endpoint : "");
 	else if(!c->json)
 		print_what_to_do(c, endpoint, &last, count(db, endpoint) - n);
 	return 0;
@@ -138,13 +140,16 @@ int hooks_dead(struct cli *c, int argc, char **argv)
 	if(o.last != NULL)
 		limit = atoi(o.last);
 	if(o.words > 1 || limit < 1) {
-		fputs("signalbox: hooks dead takes the id of one endpoint, and --last N (from 1 on). See: signalbox help\n", c->err);
+		fputs("signalbox: hooks dead takes the id of one endpoint, and --last N (from 1 on). See: signalbox help\n",
+				c->err);
 		return CLI_USAGE;
 	}
 	snprintf(path, sizeof(path), "%s/state.sqlite", c->hooks);
 	sqlite3 *db = access(path, F_OK) == 0 ? hooks_open(path) : NULL;
 	if(db == NULL || list(c, db, o.words > 0 ? o.word[0] : NULL, limit) != 0) {
-		fprintf(c->err, "signalbox: %s cannot be read%s%s. Is callhook loaded, and --dir right? Run it as the user of Kamailio or as root.\n",
+		fprintf(c->err,
+				"signalbox: %s cannot be read%s%s. Is callhook loaded, and --dir right? Run it as the user of Kamailio "
+				"or as root.\n",
 				path, db != NULL ? ": " : "", db != NULL ? sqlite3_errmsg(db) : "");
 		rc = CLI_NOT_FOUND;
 	}

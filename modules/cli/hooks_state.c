@@ -59,8 +59,8 @@ static bool read_endpoint(struct hooks_endpoint *e, sqlite3_stmt *st)
 	e->url[strcspn(e->url, "?")] = '\0'; /* what follows may be a token */
 	read_filters(e->filters, st, 4);
 	e->cursor = (struct sb_pos){number(st, 7), number(st, 8)};
-	uint64_t *const to[] = {&e->since, &e->delivered, &e->failed, &e->given_up, &e->success_at, &e->failure_at, &e->probe_at,
-			&e->updated_at};
+	uint64_t *const to[] = {&e->since, &e->delivered, &e->failed, &e->given_up, &e->success_at, &e->failure_at,
+			&e->probe_at, &e->updated_at};
 	for(int i = 0; i < 8; i++)
 		*to[i] = number(st, 9 + i);
 	e->rate_10s = sqlite3_column_double(st, 17);
@@ -181,7 +181,8 @@ int hooks_state_read(struct hooks_state *h, struct cli *c)
 	snprintf(path, sizeof(path), "%s/state.sqlite", c->hooks);
 	if(access(path, F_OK) != 0) {
 		fprintf(c->err,
-				"signalbox: %s is not there: nothing was delivered from here yet. It is made when Kamailio starts with callhook; "
+				"signalbox: %s is not there: nothing was delivered from here yet. It is made when Kamailio starts with "
+				"callhook; "
 				"give the directory that holds hooks/ with --dir DIR or $SIGNALBOX_DIR.\n",
 				path);
 		return CLI_NOT_FOUND;
@@ -189,7 +190,8 @@ int hooks_state_read(struct hooks_state *h, struct cli *c)
 	sqlite3 *db = hooks_open(path);
 	if(db == NULL || read_endpoints(h, db) != 0) {
 		fprintf(c->err,
-				"signalbox: %s cannot be read: %s. Run it as the user of Kamailio or as root; a file of an earlier version is "
+				"signalbox: %s cannot be read: %s. Run it as the user of Kamailio or as root; a file of an earlier "
+				"version is "
 				"brought up to date when Kamailio starts.\n",
 				path, db != NULL ? sqlite3_errmsg(db) : "it cannot be opened");
 		sqlite3_close(db);

@@ -14,7 +14,7 @@
 struct hooks_endpoint
 {
 	char id[64], state[16];
-	char *url, *error; /* error: of the last failure, "" if there was none */
+	char *url, *error;         /* error: of the last failure, "" if there was none */
 	struct sb_filter *filters; /* 3: events, trunks, DIDs */
 	struct sb_pos cursor;
 	uint64_t since, delivered, failed, given_up;

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define AT_ONCE 250u /* parameters of one statement */
-#define BEFORE_MAX 64u
 
 int sb_db_begin(struct sb_db *db)
 {
@@ -26,11 +25,11 @@ void sb_db_rollback(struct sb_db *db)
 static int64_t for_ids(struct sb_db *db, const char *head, const struct sb_db_value *before, unsigned before_count,
 		const struct sb_db_ids *ids, sb_db_each each, void *arg)
 {
-	struct sb_db_value p[BEFORE_MAX + AT_ONCE];
+	struct sb_db_value p[SB_BEFORE_MAX + AT_ONCE];
 	size_t cap = strlen(head) + 3 * AT_ONCE + 16;
 	char *sql = malloc(cap);
 	int64_t total = 0, n = 0;
-	if(sql == NULL || before_count > BEFORE_MAX) {
+	if(sql == NULL || before_count > SB_BEFORE_MAX) {
 		free(sql);
 		return sql == NULL ? -ENOMEM : -EINVAL;
 	}

@@ -9,6 +9,7 @@
 
 #define SB_PRUNE_MAX 5000u
 #define SB_PRUNE_CHUNK 1000u /* calls; a good size */
+#define SB_BEFORE_MAX 128u
 
 struct sb_db_pruned
 {
@@ -34,7 +35,7 @@ struct sb_db_ids
  * Runs a statement for every id, some hundred at a time.
  *
  * @param head   what IN (?, …) is put behind: "DELETE FROM t WHERE call_id"
- * @param before parameters that stand in front of the ids, at most 64
+ * @param before parameters that stand in front of the ids, at most SB_BEFORE_MAX
  * @return rows changed, or an error of db.h
  */
 int64_t sb_db_for_ids(struct sb_db *db, const char *head, const struct sb_db_value *before, unsigned before_count,

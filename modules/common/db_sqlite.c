@@ -55,11 +55,9 @@ static int make_file(const char *path)
 static int file_there(const char *path, bool create, char *err, size_t err_len)
 {
 	int rc = create ? make_file(path) : 0;
-	int fd = rc == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if(fd >= 0) {
-		close(fd);
+	/* not by open(): close() would end the locks that another connection of this process has on the file */
+	if(rc == 0 && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
 		return 0;
-	}
 	rc = rc != 0 ? -rc : errno;
 	if(rc == ENOENT && !create)
 		snprintf(err, err_len, "there is no database %s; signalbox db migrate makes it", path);

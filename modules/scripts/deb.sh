@@ -3,13 +3,13 @@
 #
 # make deb: build/deb/signalbox_VERSION_ARCH.deb, for the Kamailio package that is installed, and for no other. Needs dpkg-deb only.
 # The same tree gives the same bytes: dates are SOURCE_DATE_EPOCH, else the last commit's, else that of the newest source.
-# DEBFULLNAME and DEBEMAIL are the maintainer.
+# DEBFULLNAME and DEBEMAIL are the maintainer; DEB_DIR is another folder for the package.
 set -euo pipefail
 export LC_ALL=C
 umask 022
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-out=$top/build/deb
+out=${DEB_DIR:-$top/build/deb}
 packaging=$top/modules/packaging/debian
 
 die() {
@@ -40,7 +40,7 @@ root=$work/root
 doc=$root/usr/share/doc/signalbox
 
 DESTDIR=$root PREFIX=/usr MODULE_DIR=$module_dir "$top/modules/scripts/install.sh" >/dev/null
-rm -r "$root/var" "$root/usr/share/signalbox/installed"
+rm -r "${root:?}/var" "$root/usr/share/signalbox/installed"
 elf=("$root$module_dir"/*.so "$root/usr/bin/signalbox")
 strip --strip-unneeded --remove-section=.comment "${elf[@]}"
 mkdir -p "$doc"
@@ -55,10 +55,12 @@ libraries() {
 		(cd "$work" && dpkg-shlibdeps -O "${elf[@]}" 2>"$work/shlibdeps.log") | sed -n 's/^shlibs:Depends=//p'
 		return
 	fi
-	local info=/var/lib/dpkg/info
+	local info=/var/lib/dpkg/info files
+	# those of this architecture first: another package may have the same library for a foreign one
+	mapfile -t files < <(find "$info" -name "*:$arch.shlibs"; find "$info" -name '*.shlibs' ! -name '*:*')
 	readelf -d "${elf[@]}" | sed -n 's/.*(NEEDED).*\[\(.*\)\.so\.\(.*\)\]/\1 \2/p' | sort -u | while read -r name so; do
 		awk -v n="$name" -v s="$so" '$1 == n && $2 == s {sub(/^[^ ]+ +[^ ]+ +/, ""); print; found = 1; exit} END {exit !found}' \
-			$(ls "$info"/*:"$arch".shlibs "$info"/*.shlibs 2>/dev/null) || die "make deb: no installed package says whose lib $name.so.$so is"
+			"${files[@]}" || die "make deb: no installed package says whose lib $name.so.$so is"
 	done | sort -u | paste -sd, | sed 's/,/, /g'
 }
 depends=$(libraries)

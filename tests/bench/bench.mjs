@@ -12,6 +12,8 @@ import { shmPerCall } from './shm.mjs';
 import { journalAppend } from './append.mjs';
 import { callLogQueries } from './call_log_queries.mjs';
 import { callLogRows } from './call_log_rows.mjs';
+import { webhookVsWrk } from './webhook_vs_wrk.mjs';
+import { eventLatency } from './event_latency.mjs';
 import { setupWithDbStopped } from './setup_with_db_stopped.mjs';
 
 const env = (name, otherwise) => Number(process.env[name] ?? otherwise);
@@ -19,6 +21,8 @@ const say = (line) => process.stdout.write(`${line}\n`);
 
 const benches = {
   journal_append: () => journalAppend(say),
+  webhook_vs_wrk: (ports, dir) => webhookVsWrk(ports, dir, { rounds: env('BENCH_ROUNDS', 8), seconds: 3 }, say),
+  event_latency: () => eventLatency({ rounds: 3, calls: 60 }, say),
   call_log_rows: (ports, dir) => callLogRows(ports, dir, say),
   call_log_queries: (ports) => callLogQueries(ports, say),
   shm_per_call: (ports, dir) => shmPerCall(ports, dir, say),

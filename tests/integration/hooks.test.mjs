@@ -6,9 +6,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, assertEvents, assertNoGaps, assertSound } from '../lib/test.mjs';
 import { start } from '../lib/harness.mjs';
-import { BUILD } from '../lib/paths.mjs';
 import { Load, RULES } from '../lib/load.mjs';
-import { poll, run } from '../lib/proc.mjs';
+import { poll } from '../lib/proc.mjs';
 import { schemaErrors } from '../lib/schemas.mjs';
 import { Receiver } from '../peers/receiver.mjs';
 

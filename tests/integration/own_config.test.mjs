@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { PAGES, START, added, beside, cancelled, carrier, config, edit, hunks, kamailioModules, prepared, read, scenarios } from '../lib/own_config.mjs';
+import { PAGES, START, added, beside, cancelled, carrier, config, edit, hunks, kamailioModules, prepared, read, scenarios, signalbox } from '../lib/own_config.mjs';
 import { Mariadb } from '../lib/mariadb.mjs';
 import { BUILD, ROOT, need } from '../lib/paths.mjs';
 import { Ports } from '../lib/ports.mjs';
-import { Proc, poll } from '../lib/proc.mjs';
+import { Proc, poll, run } from '../lib/proc.mjs';
 import { Sipp } from '../lib/sipp.mjs';
-import { assertEvents, assertNoGaps, assertSound, test } from '../lib/test.mjs';
+import { Skip, assertEvents, assertNoGaps, assertSound, test } from '../lib/test.mjs';
 import { Ua } from '../peers/ua.mjs';
 
 const CALL = ['call.initiated', 'call.ringing', 'call.answered', 'call.ended', 'call.cdr'];
@@ -80,6 +80,20 @@ async function sippCalls(x, calls) {
 test('own_config_the_pages_show_the_same_lines', () => assert.deepEqual(hunks(PAGES[0]), hunks(PAGES[1])));
 
 test('own_config_three_lines_are_three', () => assert.equal(added(PAGES[1]).length, 3, added(PAGES[1]).join('\n')));
+
+test('own_config_the_statement_of_the_page_makes_an_endpoint', async () => {
+  fs.mkdirSync(path.join(BUILD, 'run'), { recursive: true });
+  const dir = fs.mkdtempSync(path.join(BUILD, 'run', 'own-page-'));
+  const db = path.join(dir, 'signalbox.db');
+  await signalbox('db', 'migrate', '--db', `sqlite:///${db}`);
+  const statements = [...read(PAGES[1]).matchAll(/"(INSERT INTO callhook_endpoint[^"]*)"/g)].map((m) => m[1]);
+  assert.equal(statements.length, 2, 'one for each database');
+  assert.equal(statements[0], statements[1]);
+  const sql = statements[0].replace(/\$\(openssl rand -base64 32\)/, Buffer.alloc(32, 7).toString('base64'));
+  const r = await run('sqlite3', ['-bail', db], { input: sql.replace(/;?$/, ';') });
+  assert.equal(r.out, `crm|whsec_${Buffer.alloc(32, 7).toString('base64')}\n`);
+  fs.rmSync(dir, { recursive: true });
+});
 
 test('own_config_the_lines_of_the_page_work_in_debians_kamailio_cfg', async () => beside(await config(), { name: 'debian' }, async (x) => {
   await phones(x);
@@ -168,6 +182,34 @@ test('own_config_without_record_route_a_call_ends_at_max_duration', async () => 
   });
 });
 
+/** A script in JavaScript (KEMI) instead of kamailio.cfg's own language. */
+const KEMI = `
+function ksr_request_route() {
+	if (KSR.is_method('REGISTER')) { KSR.sl.sl_send_reply(200, 'OK'); return; }
+	if (KSR.is_CANCEL()) { if (KSR.tm.t_check_trans() > 0) KSR.tm.t_relay(); return; }
+	if (KSR.siputils.has_totag() > 0) {
+		if (KSR.rr.loose_route() > 0 || KSR.tm.t_check_trans() > 0) KSR.tm.t_relay();
+		return;
+	}
+	KSR.rr.record_route();
+	KSR.callstate.set('direction', 'inbound');
+	KSR.callstate.start();
+	KSR.pv.sets('$ru', 'sip:one@127.0.0.3:' + KSR.pv.getw('$rU').split('-')[1]);
+	KSR.tm.t_relay();
+}
+function ksr_reply_route() {}
+`;
+
+test('own_config_a_script_in_javascript', async () => {
+  const text = (x) => {
+    fs.writeFileSync(path.join(x.dir, 'route.js'), KEMI);
+    const load = ['tm', 'sl', 'rr', 'pv', 'siputils', 'ctl', 'kex', 'app_jsdt', 'callstate', 'callhook'].map((m) => `loadmodule "${m}.so"\n`).join('');
+    return `#!KAMAILIO\nlog_stderror=yes\n${load}modparam("app_jsdt", "load", "${x.dir}/route.js")\ncfgengine "jsdt"\n####### Routing Logic ########\n`;
+  };
+  if (!fs.existsSync(path.join(await kamailioModules(), 'app_jsdt.so'))) throw new Skip('there is no app_jsdt.so');
+  await beside(text, { name: 'kemi' }, (x) => scenarios(x, ['answered-caller-hangs-up', 'answered-callee-hangs-up', 'declined', 'held-and-resumed-by-caller']));
+});
+
 const KAMAILIOS_TABLES = ['standard', 'acc', 'usrloc'].map((t) => `/usr/share/kamailio/mysql/${t}-create.sql`);
 
 test('own_config_with_mariadb_in_the_database_that_kamailio_has_already', async () => {
@@ -185,10 +227,9 @@ test('own_config_with_mariadb_in_the_database_that_kamailio_has_already', async 
     await phones(x);
     const results = await scenarios(x);
     const calls = new Set(x.receiver.events().map((e) => e.data.call_id)).size;
-    const rows = async () => (await x.mariadb.query('SELECT COUNT(*), COUNT(ended_at) FROM callstate_call')).trim();
-    await poll(async () => await rows() === `${calls}\t${calls}`, 10000, () => `the call log has not the ${calls} calls`, 100);
     const events = x.receiver.events().length;
-    assert.equal((await x.mariadb.query('SELECT COUNT(*) FROM callstate_event')).trim(), String(events));
+    const rows = async () => (await x.mariadb.query('SELECT COUNT(*), COUNT(ended_at), (SELECT COUNT(*) FROM callstate_event) FROM callstate_call')).trim();
+    await poll(async () => await rows() === `${calls}\t${calls}\t${events}`, 10000, () => `the call log has not the ${calls} calls and ${events} events`, 100);
     const answered = new Set(results.flatMap((r) => r.answered)).size + 1;
     assert.equal((await x.mariadb.query("SELECT COUNT(*) FROM acc WHERE method = 'INVITE' AND sip_code = '200'")).trim(), String(answered), "acc's rows");
   });

@@ -68,8 +68,9 @@ static void look_at(const char *body)
 	const char *call = strstr(body, "\"sip_call_id\""), *seq = strstr(body, "\"sequence\"");
 	unsigned n = 0, k = 0;
 
-	if(call == NULL || seq == NULL || sscanf(call + 13, "%*[^0-9]%u", &n) != 1 || sscanf(seq + 10, "%*[^0-9]%u", &k) != 1
-			|| n >= behind / EVENTS || (k != taken->last[n] + 1u && k > taken->last[n])) {
+	if(call == NULL || seq == NULL || sscanf(call + 13, "%*[^0-9]%u", &n) != 1
+			|| sscanf(seq + 10, "%*[^0-9]%u", &k) != 1 || n >= behind / EVENTS
+			|| (k != taken->last[n] + 1u && k > taken->last[n])) {
 		if(atomic_fetch_add(&taken->wrong, 1) == 0)
 			snprintf(taken->first_wrong, sizeof(taken->first_wrong), "call %u, sequence %u", n, k);
 		return;
@@ -230,7 +231,8 @@ static void deliver(const struct sb_deliver_cfg *cfg, struct outcome *out)
 			|| sb_deliver_new(&d, cfg, out->err, sizeof(out->err)) != 0)
 		_exit(1);
 	out->err[0] = '\0';
-	for(unsigned turn = 0; atomic_load(&taken->events) < drain && atomic_load(&taken->wrong) == 0 && us() < until; turn++) {
+	for(unsigned turn = 0; atomic_load(&taken->events) < drain && atomic_load(&taken->wrong) == 0 && us() < until;
+			turn++) {
 		sb_deliver_turn(d, 50);
 		now_kb = turn % 64 == 0 ? anonymous_kb() : 0;
 		if(now_kb > before && now_kb - before > atomic_load(&out->peak_kb))
@@ -255,8 +257,8 @@ static void a_million_events_behind_starts_at_once_and_drains_in_order(void **st
 	char url[64], hooks[128];
 	struct outcome *out = shared(sizeof(*out));
 	struct sb_deliver_status *st = shared(sb_deliver_status_size(1));
-	struct sb_endpoint_row row = {{"a", url, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "*", "1", "5000", "16", "", "*", "*",
-			"127.0.0.0/8", "0", "", "", ""}};
+	struct sb_endpoint_row row = {{"a", url, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "*", "1", "5000", "16", "", "*",
+			"*", "127.0.0.0/8", "0", "", "", ""}};
 	unsigned port;
 	int status;
 
@@ -295,8 +297,9 @@ static void a_million_events_behind_starts_at_once_and_drains_in_order(void **st
 
 	double start_s = (double)(atomic_load(&taken->first_us) - out->began_us) / 1e6;
 	double drain_s = (double)(out->ended_us - atomic_load(&taken->first_us)) / 1e6;
-	fprintf(stderr, "# %u behind: first event after %.3f s, %u events in %.1f s (%.0f/s), memory +%.1f MB\n", behind, start_s,
-			atomic_load(&taken->events), drain_s, atomic_load(&taken->events) / drain_s, (double)out->peak_kb / 1024);
+	fprintf(stderr, "# %u behind: first event after %.3f s, %u events in %.1f s (%.0f/s), memory +%.1f MB\n", behind,
+			start_s, atomic_load(&taken->events), drain_s, atomic_load(&taken->events) / drain_s,
+			(double)out->peak_kb / 1024);
 	assert_string_equal("", out->err);
 	assert_int_equal(0, status);
 	if(taken->wrong > 0)
@@ -309,6 +312,8 @@ static void a_million_events_behind_starts_at_once_and_drains_in_order(void **st
 	assert_true(start_s <= START_S * SLOWER);
 	assert_true(out->peak_kb <= MEMORY_KB * SLOWER);
 	sb_log_close(&f->log);
+	munmap(f->sh, sb_log_shared_size());
+	free(f);
 }
 
 int main(void)

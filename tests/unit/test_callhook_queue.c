@@ -164,7 +164,7 @@ static void no_order_of_happenings_breaks_the_rules(void **state)
 			assert_true(done[i - 1]);
 		assert_true(pushed == sb_queue_cursor(&q).offset || !done[sb_queue_cursor(&q).offset]);
 	}
-	assert_int_equal(0, q.waiting + q.flying + q.retries);
+	assert_int_equal(0, q.waiting + q.flying + q.retries + q.ready);
 	sb_queue_free(&q);
 }
 

@@ -15,6 +15,7 @@
 
 #include "deliveries.h"
 #include "event.h"
+#include "lag.h"
 #include "log_fixture.h"
 #include "state.h"
 #include "verdict.h"
@@ -475,6 +476,51 @@ static void deliveries_stay_within_their_size_and_keep_the_newest(void **state)
 	assert_int_equal(2000 - n + 1, first);
 }
 
+static void segment_file(const char *dir, const char *name, size_t size)
+{
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	for(size_t i = 0; i < size; i++)
+		fputc('x', f);
+	fclose(f);
+}
+
+static void what_lies_behind_a_cursor_counts_each_segment_once(void **state)
+{
+	struct files *f = *state;
+	char journal[100], spool[100];
+	uint64_t bytes, segments;
+	struct sb_lag l;
+
+	snprintf(journal, sizeof(journal), "%s/journal", f->dir);
+	snprintf(spool, sizeof(spool), "%s/spool", f->dir);
+	assert_int_equal(0, sb_lag_read(&l, journal, spool));
+	sb_lag_behind(&l, (struct sb_pos){1, 0}, &bytes, &segments);
+	assert_int_equal(0, bytes + segments);
+	sb_lag_free(&l);
+	mkdir(journal, 0700);
+	mkdir(spool, 0700);
+	segment_file(journal, "0000000100000001.seg", 1000);
+	segment_file(journal, "0000000100000002.seg", 500);
+	segment_file(journal, "0000000100000002.seg.aside", 500);
+	segment_file(journal, "node", 36);
+	segment_file(spool, "0000000100000002.seg", 800); /* the journal has not all of it yet */
+	segment_file(spool, "0000000100000003.seg", 10);
+	assert_int_equal(0, sb_lag_read(&l, journal, spool));
+	sb_lag_behind(&l, (struct sb_pos){0x100000001, 400}, &bytes, &segments);
+	assert_int_equal(600 + 800 + 10, bytes);
+	assert_int_equal(3, segments);
+	sb_lag_behind(&l, (struct sb_pos){0x100000003, 10}, &bytes, &segments);
+	assert_int_equal(0, bytes + segments);
+	sb_lag_behind(&l, (struct sb_pos){0, 0}, &bytes, &segments);
+	assert_int_equal(1810, bytes);
+	sb_lag_free(&l);
+}
+
 static void what_a_result_leads_to(void **state)
 {
 	static const struct
@@ -528,6 +574,7 @@ int main(void)
 			WITH_FILES(a_file_of_another_version_or_kind_is_refused_with_what_to_do),
 			WITH_FILES(deliveries_are_read_back_as_records_of_the_log),
 			WITH_FILES(deliveries_stay_within_their_size_and_keep_the_newest),
+			WITH_FILES(what_lies_behind_a_cursor_counts_each_segment_once),
 			cmocka_unit_test(what_a_result_leads_to),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

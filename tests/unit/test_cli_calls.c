@@ -361,9 +361,9 @@ static void a_result_is_said_in_words(void **state)
 	(void)state;
 	some_calls();
 	sql("UPDATE callstate_call SET duration_ms = 133000, hangup_cause = 'bye' WHERE call_id = 'id-0000'");
-	assert_result(0, "answered 133.0 s");
+	assert_result(0, "answered 2 min 13 s");
 	sql("UPDATE callstate_call SET hangup_cause = 'max_duration' WHERE call_id = 'id-0000'");
-	assert_result(0, "answered 133.0 s (max_duration)");
+	assert_result(0, "answered 2 min 13 s (max_duration)");
 	assert_result(1, "486 busy");
 	assert_result(2, "503 out of service or overloaded");
 	assert_result(300, "up 100 min 0 s so far");

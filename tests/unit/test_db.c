@@ -113,12 +113,30 @@ static void what_is_deleted_leaves_the_file(void **state)
 	sb_db_close(db);
 }
 
+/* fcntl(2): to close a descriptor of a file ends all locks that the process has on that file. */
+static void a_second_connection_leaves_the_locks_of_the_first(void **state)
+{
+	struct sb_db *db = db_opened(), *second;
+	char wal[SB_DB_URL + 8], other[SB_DB_URL + 40];
+	(void)state;
+	db_must(db, "CREATE TABLE t (a INT); INSERT INTO t VALUES (1)");
+	second = db_opened();
+	snprintf(wal, sizeof(wal), "%s-wal", db_url.path);
+	snprintf(other, sizeof(other), "sqlite3 %s 'SELECT a FROM t' > /dev/null", db_url.path);
+	if(system(other) != 0)
+		skip();
+	assert_int_equal(access(wal, F_OK), 0);
+	sb_db_close(second);
+	sb_db_close(db);
+}
+
 #define EACH(test) cmocka_unit_test_teardown(test, db_forget)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {EACH(a_missing_file_is_said_and_not_made),
 			EACH(a_new_file_is_for_its_owner_alone_and_in_wal_mode), EACH(what_is_no_database_is_refused),
 			EACH(values_go_in_and_come_out_as_they_were), EACH(rows_are_counted_and_reading_ends_when_told),
-			EACH(errors_are_told_apart), EACH(what_is_deleted_leaves_the_file)};
+			EACH(errors_are_told_apart), EACH(what_is_deleted_leaves_the_file),
+			EACH(a_second_connection_leaves_the_locks_of_the_first)};
 	return cmocka_run_group_tests(tests, db_fixture, db_gone);
 }

@@ -65,6 +65,14 @@ static void a_chunk_takes_the_oldest_and_no_more_than_it_may(void **state)
 	sb_db_close(db);
 }
 
+static bool take_one(const struct sb_db_value *row, unsigned columns, void *arg)
+{
+	struct sb_db_ids *ids = arg;
+	(void)columns;
+	memcpy(ids->id[ids->count++], row[0].text, 37);
+	return true;
+}
+
 static void a_chunk_that_fails_deletes_nothing(void **state)
 {
 	struct sb_db *db = with_calls(12);
@@ -80,10 +88,29 @@ static void a_chunk_that_fails_deletes_nothing(void **state)
 	sb_db_close(db);
 }
 
+static void as_many_parameters_as_an_erasure_has_stand_before_the_ids(void **state)
+{
+	struct sb_db *db = with_calls(3);
+	struct sb_db_value before[SB_BEFORE_MAX + 1];
+	char id[3][37], sql[900] = "UPDATE callstate_call SET did = CASE WHEN did IN (?";
+	struct sb_db_ids ids = {id, 0};
+	(void)state;
+	assert_int_equal(sb_db_query(db, "SELECT call_id FROM callstate_call", NULL, 0, take_one, &ids), 3);
+	for(unsigned i = 0; i <= SB_BEFORE_MAX; i++)
+		before[i] = (struct sb_db_value){SB_DB_TEXT, 0, "x", 1};
+	for(unsigned i = 1; i < SB_BEFORE_MAX; i++)
+		strcat(sql, ", ?");
+	strcat(sql, ") THEN NULL ELSE did END WHERE call_id");
+	assert_int_equal(sb_db_for_ids(db, sql, before, SB_BEFORE_MAX, &ids), 3);
+	assert_int_equal(sb_db_for_ids(db, sql, before, SB_BEFORE_MAX + 1, &ids), -EINVAL);
+	sb_db_close(db);
+}
+
 #define EACH(test) cmocka_unit_test_teardown(test, db_forget)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {EACH(calls_that_began_before_go_with_all_their_rows),
-			EACH(a_chunk_takes_the_oldest_and_no_more_than_it_may), EACH(a_chunk_that_fails_deletes_nothing)};
+			EACH(a_chunk_takes_the_oldest_and_no_more_than_it_may), EACH(a_chunk_that_fails_deletes_nothing),
+			EACH(as_many_parameters_as_an_erasure_has_stand_before_the_ids)};
 	return cmocka_run_group_tests(tests, db_fixture, db_gone);
 }

@@ -31,25 +31,25 @@ const char *sb_call_log_state_name(uint32_t state)
 
 void sb_call_log_status_error(const struct sb_call_log_status *s, char out[SB_CL_ERROR])
 {
-	uint32_t before;
+	for(int i = 0; i < 100; i++) {
+		uint32_t before = atomic_load(&s->text_version);
 
-	do {
-		before = atomic_load(&s->text_version);
 		memcpy(out, s->error, SB_CL_ERROR);
 		out[SB_CL_ERROR - 1] = '\0';
 		atomic_thread_fence(memory_order_acquire);
-	} while((before & 1) != 0 || before != atomic_load(&s->text_version));
+		if((before & 1) == 0 && atomic_load(&s->text_version) == before)
+			return;
+	}
+	out[0] = '\0';
 }
 
-static void note_error(struct sb_call_log *c, const char *text)
+void cl_note_error(struct sb_call_log *c, const char *text)
 {
 	struct sb_call_log_status *s = c->cfg.status;
-	/* odd already: its writer was killed in the middle */
-	uint32_t version = atomic_load(&s->text_version) & ~1u;
 
-	atomic_store(&s->text_version, version + 1);
+	atomic_fetch_add(&s->text_version, 1);
 	snprintf(s->error, sizeof(s->error), "%s", text);
-	atomic_store(&s->text_version, version + 2);
+	atomic_fetch_add(&s->text_version, 1);
 	atomic_store(&s->error_at, c->now);
 }
 
@@ -84,6 +84,23 @@ int sb_call_log_prepare(const char *state_dir, char *err, size_t err_len)
 	return rc;
 }
 
+/* The cursor. Where the log is not the one it was kept for, it means nothing there: all of the log is read, which does no harm. */
+static int find_cursor(struct sb_call_log *c)
+{
+	const struct sb_log *log = c->cfg.log;
+	int rc = sb_cl_state_cursor(c->state, log->node, &c->kept);
+	bool ahead = log->sh != NULL && c->kept.segment > atomic_load(&log->sh->current);
+
+	if(rc < 0 || (rc == 1 && !ahead && c->kept.segment != 0))
+		return rc < 0 ? rc : 0;
+	if(c->kept.segment != 0)
+		cl_say(c, SB_CALL_LOG_WARNING,
+				"call log: the journal in %s is another one than before (%s): all of it is read, from its oldest event on",
+				log->cfg.journal_dir, rc == 0 ? "its node is another" : "it ends before what was read of it");
+	c->kept = (struct sb_pos){0, 0};
+	return sb_cl_state_begin(c->state, log->node);
+}
+
 int sb_call_log_new(
 		struct sb_call_log **out, const struct sb_call_log_cfg *cfg, uint64_t now_us, char *err, size_t err_len)
 {
@@ -99,8 +116,9 @@ int sb_call_log_new(
 	c->now = now_us;
 	c->retry_us = SB_CALL_LOG_RETRY_MIN_US;
 	rc = open_state(&c->state, cfg->state_dir, err, err_len);
-	if(rc == 0 && (sb_cl_state_cursor(c->state, &c->kept) != 0 || sb_cl_state_count(c->state, &aside) != 0)) {
-		snprintf(err, err_len, "%s/" SB_CALL_LOG_FILE " cannot be read", cfg->state_dir);
+	if(rc == 0 && (find_cursor(c) != 0 || sb_cl_state_count(c->state, &aside) != 0)) {
+		snprintf(err, err_len, "%s/" SB_CALL_LOG_FILE " cannot be used: %s", cfg->state_dir,
+				sb_cl_state_error(c->state));
 		rc = -EIO;
 	}
 	if(rc != 0) {
@@ -110,6 +128,8 @@ int sb_call_log_new(
 	}
 	c->read = c->kept;
 	atomic_store(&cfg->status->aside_kept, aside);
+	if((atomic_load(&cfg->status->text_version) & 1) != 0) /* the process before this one was killed while it wrote there */
+		atomic_fetch_add(&cfg->status->text_version, 1);
 	show_cursor(c);
 	set_state(c, SB_CALL_LOG_UP);
 	*out = c;
@@ -120,7 +140,7 @@ static void went(struct sb_call_log *c, int rc, const char *text)
 {
 	c->cfg.store->close(c->cfg.store);
 	c->open = false;
-	note_error(c, text);
+	cl_note_error(c, text);
 	set_state(c, SB_CALL_LOG_WAITING);
 	/* once when it goes; another reason later, at most once a minute */
 	if(c->down == 0 || (c->down != rc && c->mono >= c->said_mono + 60000000)) {

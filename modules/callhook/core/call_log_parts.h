@@ -30,7 +30,9 @@ struct sb_call_log
 	uint64_t seen;        /* records in the log then */
 	uint64_t looked_mono;
 	uint64_t prune_mono; /* no pruning before */
+	uint64_t prune_said_mono;
 	uint64_t said_mono;  /* why it waits, to the log */
+	uint64_t broken_said_mono; /* that the log cannot be read */
 	uint64_t aside_said_mono;
 	uint64_t aside_unsaid;
 	uint64_t now, mono; /* of this turn */
@@ -38,6 +40,9 @@ struct sb_call_log
 
 void cl_say(struct sb_call_log *c, enum sb_call_log_level level, const char *format, ...)
 		__attribute__((format(printf, 3, 4)));
+
+/** What `callhook.call_log` shows as the last error. */
+void cl_note_error(struct sb_call_log *c, const char *text);
 
 /** Reads until the batch is full or the log is at its end. */
 void cl_gather(struct sb_call_log *c);

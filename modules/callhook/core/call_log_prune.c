@@ -9,6 +9,7 @@
 #define HOUR 3600000000ull
 #define DAY (24 * HOUR)
 #define PAUSE 200000ull /* between two chunks, µs */
+#define AGAIN (HOUR / 60) /* after a failure: a lock, a deadlock with an erasure */
 #define CHUNK 200u      /* calls */
 
 void cl_prune(struct sb_call_log *c)
@@ -27,11 +28,12 @@ void cl_prune(struct sb_call_log *c)
 	snprintf(text, sizeof(text), "%.*s", (int)before.len, before.text);
 	sb_cl_free(&mem);
 	rc = sb_db_prune(c->cfg.store->db, text, CHUNK, &sum);
-	c->prune_mono = c->mono + (rc == (int)CHUNK ? PAUSE : HOUR);
-	if(rc < 0)
+	c->prune_mono = c->mono + (rc < 0 ? AGAIN : rc == (int)CHUNK ? PAUSE : HOUR);
+	atomic_fetch_add(&c->cfg.status->pruned, (uint64_t)sum.calls);
+	if(rc < 0 && (c->prune_said_mono == 0 || c->mono >= c->prune_said_mono + HOUR)) {
 		cl_say(c, SB_CALL_LOG_WARNING,
-				"call log: calls older than %u days could not be deleted: %s; tried again in an hour", c->cfg.keep_days,
-				sb_db_error(c->cfg.store->db));
-	else
-		atomic_fetch_add(&c->cfg.status->pruned, (uint64_t)sum.calls);
+				"call log: calls older than %u days could not be deleted: %s; tried again every minute",
+				c->cfg.keep_days, sb_db_error(c->cfg.store->db));
+		c->prune_said_mono = c->mono;
+	}
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From the log into the batch. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "call_log_parts.h"
 
 #define SECOND 1000000ull
+#define MINUTE (60 * SECOND)
 
 bool cl_full(const struct sb_call_log *c)
 {
@@ -24,8 +26,15 @@ static void lost(struct sb_call_log *c, uint64_t from, uint64_t to)
 
 static void broken(struct sb_call_log *c, int err)
 {
-	cl_say(c, SB_CALL_LOG_ERROR, "call log: the log cannot be read: %s; tried again every second (folders %s and %s)",
-			strerror(-err), c->cfg.log->cfg.journal_dir, c->cfg.log->cfg.spool_dir);
+	char text[SB_CL_ERROR];
+
+	snprintf(text, sizeof(text), "the log cannot be read: %s", strerror(-err));
+	cl_note_error(c, text);
+	if(c->broken_said_mono == 0 || c->mono >= c->broken_said_mono + MINUTE) {
+		cl_say(c, SB_CALL_LOG_ERROR, "call log: %s; tried again every second (folders %s and %s)", text,
+				c->cfg.log->cfg.journal_dir, c->cfg.log->cfg.spool_dir);
+		c->broken_said_mono = c->mono;
+	}
 	sb_reader_close(c->reader);
 	c->reader = NULL;
 	c->reader_mono = c->mono + SECOND;

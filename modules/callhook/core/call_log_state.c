@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char schema[] =
 		"CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY CHECK (id = 1), segment INT NOT NULL, offset INT "
 		"NOT NULL);"
+		"CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY CHECK (id = 1), node TEXT NOT NULL);"
 		"CREATE TABLE IF NOT EXISTS aside (tbl TEXT NOT NULL, row_key TEXT NOT NULL, event_id TEXT NOT NULL, "
 		"call_id TEXT NOT NULL, error TEXT NOT NULL, row TEXT NOT NULL, at INT NOT NULL, PRIMARY KEY (tbl, row_key));";
 
@@ -19,6 +21,8 @@ static const char schema[] =
 	X(BEGIN, "BEGIN IMMEDIATE")                                                     \
 	X(COMMIT, "COMMIT")                                                             \
 	X(CURSOR, "SELECT segment, offset FROM cursor WHERE id = 1")                    \
+	X(NODE, "SELECT node FROM log WHERE id = 1")                                    \
+	X(SET_NODE, "INSERT OR REPLACE INTO log VALUES (1, ?1)")                        \
 	X(SET_CURSOR, "INSERT OR REPLACE INTO cursor VALUES (1, ?1, ?2)")               \
 	X(ASIDE, "INSERT OR REPLACE INTO aside VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")    \
 	X(TRIM, "DELETE FROM aside WHERE rowid <= (SELECT max(rowid) FROM aside) - ?1") \
@@ -41,6 +45,7 @@ struct sb_cl_state
 {
 	sqlite3 *db;
 	sqlite3_stmt *st[ST_END];
+	uint64_t durable; /* segment of the cursor that is on disk for sure */
 	char error[200];
 };
 
@@ -79,7 +84,7 @@ static int prepare(struct sb_cl_state *s, const char *path, char *err, size_t er
 		return -EPROTO;
 	}
 	snprintf(set_version, sizeof(set_version), "PRAGMA user_version=%d", SB_CL_STATE_VERSION);
-	if(run_text(s->db, "PRAGMA synchronous=NORMAL") != 0 || run_text(s->db, schema) != 0
+	if(run_text(s->db, schema) != 0
 			|| (version == 0 && run_text(s->db, set_version) != 0))
 		goto broken;
 	for(int i = 0; i < ST_END; i++) {
@@ -96,10 +101,10 @@ broken:
 	return -EIO;
 }
 
-/* Names and numbers of callers may stand in it. */
+/* Names and numbers of callers may stand in it. One that is there is not opened: to close it would end SQLite's locks on it. */
 static void make(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if(fd >= 0)
 		close(fd);
@@ -145,28 +150,52 @@ const char *sb_cl_state_error(const struct sb_cl_state *s)
 	return s->error;
 }
 
+static int failed(struct sb_cl_state *s)
+{
+	snprintf(s->error, sizeof(s->error), "%s", sqlite3_errmsg(s->db));
+	return -EIO;
+}
+
 static int step(struct sb_cl_state *s, int which)
+{
+	int rc = sqlite3_step(s->st[which]) == SQLITE_DONE ? 0 : failed(s);
+
+	sqlite3_reset(s->st[which]);
+	return rc;
+}
+
+/* Of a statement that gives one row at most. @return 1: there is one, 0: none, -EIO */
+static int step_row(struct sb_cl_state *s, int which)
 {
 	int rc = sqlite3_step(s->st[which]);
 
-	if(rc != SQLITE_DONE)
-		snprintf(s->error, sizeof(s->error), "%s", sqlite3_errmsg(s->db));
-	sqlite3_reset(s->st[which]);
-	return rc == SQLITE_DONE ? 0 : -EIO;
+	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : failed(s);
 }
 
-int sb_cl_state_cursor(struct sb_cl_state *s, struct sb_pos *out)
+/* @return 1, 0 (of another node), or -EIO. A file without a node is of this one. */
+static int of_node(struct sb_cl_state *s, const char *node)
+{
+	sqlite3_stmt *st = s->st[ST_NODE];
+	int rc = step_row(s, ST_NODE);
+
+	if(rc >= 0)
+		rc = rc == 0 || strcmp((const char *)sqlite3_column_text(st, 0), node) == 0;
+	sqlite3_reset(st);
+	return rc;
+}
+
+int sb_cl_state_cursor(struct sb_cl_state *s, const char *node, struct sb_pos *out)
 {
 	sqlite3_stmt *st = s->st[ST_CURSOR];
-	int rc = sqlite3_step(st);
+	int rc = step_row(s, ST_CURSOR);
 
 	*out = (struct sb_pos){0, 0};
-	if(rc == SQLITE_ROW) {
+	if(rc == 1) {
 		out->segment = (uint64_t)sqlite3_column_int64(st, 0);
 		out->offset = (uint64_t)sqlite3_column_int64(st, 1);
 	}
 	sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -EIO;
+	return rc >= 0 ? of_node(s, node) : rc;
 }
 
 static int set_cursor(struct sb_cl_state *s, struct sb_pos cursor)
@@ -193,17 +222,9 @@ static int trim(struct sb_cl_state *s)
 	return step(s, ST_TRIM);
 }
 
-int sb_cl_state_keep(
-		struct sb_cl_state *s, struct sb_pos cursor, const struct sb_cl_aside *aside, unsigned count, uint64_t now_us)
+/* @param err of what stands in the transaction */
+static int end(struct sb_cl_state *s, int err)
 {
-	int err = step(s, ST_BEGIN);
-
-	for(unsigned i = 0; i < count && err == 0; i++)
-		err = put_aside(s, &aside[i], now_us);
-	if(err == 0 && count > 0)
-		err = trim(s);
-	if(err == 0)
-		err = set_cursor(s, cursor);
 	if(err == 0)
 		err = step(s, ST_COMMIT);
 	if(err != 0 && !sqlite3_get_autocommit(s->db))
@@ -211,12 +232,55 @@ int sb_cl_state_keep(
 	return err;
 }
 
+/* Until it is called again, a commit is on disk when it returns, or not. */
+static int wait_for_disk(struct sb_cl_state *s, bool wait)
+{
+	return run_text(s->db, wait ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL") == 0 ? 0 : failed(s);
+}
+
+int sb_cl_state_begin(struct sb_cl_state *s, const char *node)
+{
+	int err = wait_for_disk(s, true);
+
+	if(err == 0)
+		err = step(s, ST_BEGIN);
+	if(err == 0)
+		err = set_cursor(s, (struct sb_pos){0, 0});
+	sqlite3_bind_text(s->st[ST_SET_NODE], 1, node, -1, SQLITE_STATIC);
+	if(err == 0)
+		err = step(s, ST_SET_NODE);
+	err = end(s, err);
+	sqlite3_clear_bindings(s->st[ST_SET_NODE]);
+	if(err == 0)
+		s->durable = 0;
+	return err;
+}
+
+int sb_cl_state_keep(
+		struct sb_cl_state *s, struct sb_pos cursor, const struct sb_cl_aside *aside, unsigned count, uint64_t now_us)
+{
+	int err = wait_for_disk(s, count > 0 || cursor.segment != s->durable);
+
+	if(err == 0)
+		err = step(s, ST_BEGIN);
+	for(unsigned i = 0; i < count && err == 0; i++)
+		err = put_aside(s, &aside[i], now_us);
+	if(err == 0 && count > 0)
+		err = trim(s);
+	if(err == 0)
+		err = set_cursor(s, cursor);
+	err = end(s, err);
+	if(err == 0)
+		s->durable = cursor.segment;
+	return err;
+}
+
 int sb_cl_state_count(struct sb_cl_state *s, uint64_t *aside)
 {
 	sqlite3_stmt *st = s->st[ST_COUNT];
-	int rc = sqlite3_step(st);
+	int rc = step_row(s, ST_COUNT);
 
-	*aside = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+	*aside = rc == 1 ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
 	sqlite3_reset(st);
-	return rc == SQLITE_ROW ? 0 : -EIO;
+	return rc == 1 ? 0 : -EIO;
 }

@@ -197,7 +197,8 @@ static int release_segments(struct sb_deliver *d)
 			need = oldest;
 	}
 	if(d->cfg.sink >= 0 && d->cfg.log->sh != NULL)
-		sb_log_sink_done(d->cfg.log->sh, d->cfg.sink, need != UINT64_MAX ? need : atomic_load(&d->cfg.log->sh->current));
+		sb_log_sink_done(
+				d->cfg.log->sh, d->cfg.sink, need != UINT64_MAX ? need : atomic_load(&d->cfg.log->sh->current));
 	return 0;
 }
 

@@ -39,7 +39,8 @@ struct sb_endpoint_status
 	_Atomic uint64_t success_at;                       /* µs, wall clock; 0: never */
 	_Atomic uint64_t failure_at;
 	_Atomic uint64_t probe_at;
-	_Atomic uint64_t rate_10s, rate_60s; /* delivered a second, in thousandths: over the last 10 s, and the last minute */
+	_Atomic uint64_t rate_10s,
+			rate_60s;              /* delivered a second, in thousandths: over the last 10 s, and the last minute */
 	_Atomic uint32_t text_version; /* odd while error is being written */
 	char error[200];               /* of the last failure */
 };
@@ -119,17 +120,17 @@ int sb_deliver_replay(struct sb_deliver *d, const char *endpoint, const char *wh
 
 struct sb_deliver_tested
 {
-	unsigned status; /* 0: no answer */
-	uint32_t ms;     /* from the first byte sent to the end of the answer, connecting included */
+	unsigned status;   /* 0: no answer */
+	uint32_t ms;       /* from the first byte sent to the end of the answer, connecting included */
 	const char *error; /* "" with 2xx */
-	const char *id;  /* webhook-id */
+	const char *id;    /* webhook-id */
 };
 typedef void (*sb_deliver_tested_f)(void *arg, const struct sb_deliver_tested *r);
 /**
  * One signed event of type callhook.test to that endpoint alone, whatever its state; never stored, never repeated.
  * @param done called once, in a turn or in sb_deliver_stop(), if 0 was returned
  */
-int sb_deliver_test(struct sb_deliver *d, const char *endpoint, unsigned timeout_ms, sb_deliver_tested_f done, void *arg,
-		char *why, size_t why_len);
+int sb_deliver_test(struct sb_deliver *d, const char *endpoint, unsigned timeout_ms, sb_deliver_tested_f done,
+		void *arg, char *why, size_t why_len);
 
 #endif

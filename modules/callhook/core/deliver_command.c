@@ -202,7 +202,8 @@ static bool test_event(struct hook_test *t, struct sb_deliver *d, const char *en
 	gmtime_r(&s, &tm);
 	strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &tm);
 	return asprintf(&t->body,
-				   "{\"type\":\"callhook.test\",\"timestamp\":\"%s.%06uZ\",\"data\":{\"endpoint\":\"%s\",\"node\":\"%s\","
+				   "{\"type\":\"callhook.test\",\"timestamp\":\"%s.%06uZ\",\"data\":{\"endpoint\":\"%s\",\"node\":\"%"
+				   "s\","
 				   "\"text\":\"Sent by callhook.test. No call is behind it.\"}}",
 				   at, (unsigned)(now % 1000000), endpoint, d->cfg.log->node)
 		   >= 0;
@@ -259,10 +260,8 @@ out:
 
 void hook_test_done(struct hook_test *t, const struct sb_http_result *r)
 {
-	struct sb_deliver_tested v = {.status = r->status,
-			.ms = (uint32_t)((hook_mono_us() - t->began) / 1000),
-			.error = r->error,
-			.id = t->id};
+	struct sb_deliver_tested v = {
+			.status = r->status, .ms = (uint32_t)((hook_mono_us() - t->began) / 1000), .error = r->error, .id = t->id};
 
 	t->done(t->arg, &v);
 	t->over = true;

@@ -13,6 +13,7 @@
 
 #define SB_RETRY_ROOM 64u
 #define SB_WINDOW_BYTES (8u << 20) /* of payload and text an endpoint holds */
+#define SB_READ_AHEAD 64u          /* events that may be sent at once, at least */
 #define SB_READ_BUDGET 2048        /* records read for an endpoint in one turn */
 #define SB_FLUSH_US 200000
 #define SB_SAY_US 10000000u /* refused events: one line an endpoint in this time */
@@ -68,7 +69,7 @@ struct hook_endpoint
 	unsigned said_less;
 	struct sb_rate rate;
 	uint64_t parked_at; /* of the oldest event that is parked, 0: none, or not known */
-	bool enable; /* asked for; done when nothing is in flight */
+	bool enable;        /* asked for; done when nothing is in flight */
 	struct sb_replay replay;
 	bool replaying;
 	/* what is shown */

@@ -111,9 +111,13 @@ static int accept_record(struct hook_endpoint *ep, const struct sb_rec *rec)
 	return 0;
 }
 
+/* No further ahead than there is work for: what was read long ago must come back into the processor's caches. */
 bool hook_room(const struct hook_endpoint *ep)
 {
-	return !sb_queue_full(&ep->queue) && ep->bytes < SB_WINDOW_BYTES && ep->parked.total < ep->d->cfg.pending_max;
+	uint32_t enough = ep->cfg->concurrency * 2 > SB_READ_AHEAD ? ep->cfg->concurrency * 2 : SB_READ_AHEAD;
+
+	return ep->queue.ready < enough && !sb_queue_full(&ep->queue) && ep->bytes < SB_WINDOW_BYTES
+		   && ep->parked.total < ep->d->cfg.pending_max;
 }
 
 static void note_gap(struct hook_endpoint *ep, const struct sb_rec *rec)

@@ -45,8 +45,8 @@ void hook_show(struct hook_endpoint *ep)
 		oldest = ep->parked_at;
 	if(atomic_load_explicit(&st->since, memory_order_relaxed) == 0
 			|| atomic_load_explicit(&st->state, memory_order_relaxed) != ep->state)
-		atomic_store_explicit(&st->since,
-				ep->state == SB_ENDPOINT_DISABLED ? ep->kept.disabled_at : hook_wall_us(), memory_order_relaxed);
+		atomic_store_explicit(&st->since, ep->state == SB_ENDPOINT_DISABLED ? ep->kept.disabled_at : hook_wall_us(),
+				memory_order_relaxed);
 	atomic_store_explicit(&st->state, ep->state, memory_order_relaxed);
 	atomic_store_explicit(&st->waiting, ep->queue.waiting, memory_order_relaxed);
 	atomic_store_explicit(&st->flying, ep->queue.flying, memory_order_relaxed);

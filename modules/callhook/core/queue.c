@@ -63,6 +63,7 @@ void sb_queue_read_to(struct sb_queue *q, struct sb_pos next)
 static void make_ready(struct sb_queue *q, struct sb_entry *e, bool first)
 {
 	e->ready = true;
+	q->ready++;
 	e->ready_prev = first ? NULL : q->ready_last;
 	e->ready_next = first ? q->ready_first : NULL;
 	if(e->ready_prev != NULL)
@@ -80,6 +81,7 @@ static void not_ready(struct sb_queue *q, struct sb_entry *e)
 	if(!e->ready)
 		return;
 	e->ready = false;
+	q->ready--;
 	if(e->ready_prev != NULL)
 		e->ready_prev->ready_next = e->ready_next;
 	else

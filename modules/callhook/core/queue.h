@@ -42,6 +42,7 @@ struct sb_queue
 	uint32_t buckets; /* a power of 2 */
 	uint32_t window, retry_room;
 	uint32_t waiting, flying, retries; /* waiting and flying count all; retries are those among them */
+	uint32_t ready;                    /* of those that wait: may fly now, no earlier event of their call being here */
 	uint64_t pushed;
 	struct sb_pos read; /* everything before this was pushed or skipped */
 };

@@ -9,7 +9,7 @@
 #define ROW_COLUMNS                                                                                               \
 	"endpoint TEXT NOT NULL, call_id BLOB NOT NULL, epoch INT NOT NULL, seq INT NOT NULL, segment INT NOT NULL, " \
 	"offset INT NOT NULL, tries INT NOT NULL, next_at INT NOT NULL, error TEXT NOT NULL"
-#define LETTER_COLUMNS(table)                                          \
+#define LETTER_COLUMNS(table)                                           \
 	"ALTER TABLE " table " ADD COLUMN type INT NOT NULL DEFAULT 0;"     \
 	"ALTER TABLE " table " ADD COLUMN at INT NOT NULL DEFAULT 0;"       \
 	"ALTER TABLE " table " ADD COLUMN sequence INT NOT NULL DEFAULT 0;" \
@@ -25,19 +25,26 @@ static const char *const migrations[SB_STATE_VERSION] = {
 		"CREATE TABLE dead (" ROW_COLUMNS ", given_up_at INT NOT NULL);"
 		"CREATE INDEX dead_call ON dead (call_id);",
 
-		LETTER_COLUMNS("pending") LETTER_COLUMNS("dead") "DROP INDEX pending_segment;"
-		/* version 1 could forget to let the first event of a call come due */
-		"UPDATE pending SET next_at = 1 WHERE next_at = 0 AND NOT EXISTS (SELECT 1 FROM pending p WHERE "
-		"p.endpoint = pending.endpoint AND p.call_id = pending.call_id AND "
-		"(p.next_at > 0 OR (p.segment, p.offset) < (pending.segment, pending.offset)));"
-		"CREATE INDEX pending_segment ON pending (endpoint, segment) WHERE body IS NULL;"
-		"CREATE INDEX dead_endpoint ON dead (endpoint);"
-		"CREATE TABLE status (endpoint TEXT PRIMARY KEY, url TEXT NOT NULL, events TEXT NOT NULL, trunks TEXT NOT NULL, "
-		"dids TEXT NOT NULL, state TEXT NOT NULL, since INT NOT NULL, delivered INT NOT NULL, failed INT NOT NULL, "
-		"dead INT NOT NULL, pending INT NOT NULL, waiting INT NOT NULL, in_flight INT NOT NULL, oldest_at INT NOT NULL, "
-		"success_at INT NOT NULL, failure_at INT NOT NULL, probe_at INT NOT NULL, rate_10s REAL NOT NULL, "
-		"rate_60s REAL NOT NULL, error TEXT NOT NULL, updated_at INT NOT NULL);"
-		"CREATE TABLE worker (one INTEGER PRIMARY KEY, pid INT NOT NULL, started_at INT NOT NULL, updated_at INT NOT NULL);",
+		LETTER_COLUMNS("pending")
+				LETTER_COLUMNS("dead") "DROP INDEX pending_segment;"
+									   /* version 1 could forget to let the first event of a call come due */
+									   "UPDATE pending SET next_at = 1 WHERE next_at = 0 AND NOT EXISTS (SELECT 1 FROM "
+									   "pending p WHERE "
+									   "p.endpoint = pending.endpoint AND p.call_id = pending.call_id AND "
+									   "(p.next_at > 0 OR (p.segment, p.offset) < (pending.segment, pending.offset)));"
+									   "CREATE INDEX pending_segment ON pending (endpoint, segment) WHERE body IS NULL;"
+									   "CREATE INDEX dead_endpoint ON dead (endpoint);"
+									   "CREATE TABLE status (endpoint TEXT PRIMARY KEY, url TEXT NOT NULL, events TEXT "
+									   "NOT NULL, trunks TEXT NOT NULL, "
+									   "dids TEXT NOT NULL, state TEXT NOT NULL, since INT NOT NULL, delivered INT NOT "
+									   "NULL, failed INT NOT NULL, "
+									   "dead INT NOT NULL, pending INT NOT NULL, waiting INT NOT NULL, in_flight INT "
+									   "NOT NULL, oldest_at INT NOT NULL, "
+									   "success_at INT NOT NULL, failure_at INT NOT NULL, probe_at INT NOT NULL, "
+									   "rate_10s REAL NOT NULL, "
+									   "rate_60s REAL NOT NULL, error TEXT NOT NULL, updated_at INT NOT NULL);"
+									   "CREATE TABLE worker (one INTEGER PRIMARY KEY, pid INT NOT NULL, started_at INT "
+									   "NOT NULL, updated_at INT NOT NULL);",
 };
 
 static const char *const sql_of[] = {

@@ -95,8 +95,7 @@ int sb_store_oldest(struct sb_store *s, const char *endpoint, uint64_t *segment,
 int sb_store_counts(struct sb_store *s, uint64_t *pending, uint64_t *dead);
 
 /** The text of a pending row. @param body by malloc(), the caller's @return 0, -ENOENT (none is kept), -ENOMEM, -EIO */
-int sb_store_body(
-		struct sb_store *s, const char *endpoint, const struct sb_pending *p, char **body, size_t *len);
+int sb_store_body(struct sb_store *s, const char *endpoint, const struct sb_pending *p, char **body, size_t *len);
 
 /** Which dead letters are to be sent again; kept by the caller from sb_store_replay_begin() to the end of the last piece. */
 struct sb_replay
@@ -144,7 +143,7 @@ struct sb_store_row
 {
 	char endpoint[64];
 	struct sb_pending p;
-	uint64_t given_up_at;                    /* µs; `dead` only */
+	uint64_t given_up_at; /* µs; `dead` only */
 };
 /** @param each false: enough */
 int sb_store_list(const char *path, bool dead, const char *endpoint,

@@ -57,9 +57,8 @@ static int read_end(const char *path, sqlite3 *db, sqlite3_stmt *st, int r, char
 int sb_store_list(const char *path, bool dead, const char *endpoint,
 		bool (*each)(const struct sb_store_row *row, void *arg), void *arg, int max, char *err, size_t err_len)
 {
-	static const char *const sql[] = {
-			"SELECT " SB_ROW_READ ", endpoint, 0 FROM pending "
-			"WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY segment, offset LIMIT ?2",
+	static const char *const sql[] = {"SELECT " SB_ROW_READ ", endpoint, 0 FROM pending "
+									  "WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY segment, offset LIMIT ?2",
 			"SELECT " SB_ROW_READ ", endpoint, given_up_at FROM dead "
 			"WHERE ?1 IS NULL OR endpoint = ?1 ORDER BY rowid DESC LIMIT ?2"};
 	struct sb_store_row row;
@@ -83,8 +82,8 @@ int sb_store_list(const char *path, bool dead, const char *endpoint,
 	return read_end(path, db, st, r, err, err_len);
 }
 
-int sb_store_dead(
-		const char *path, void (*each)(const char *endpoint, uint64_t n, void *arg), void *arg, char *err, size_t err_len)
+int sb_store_dead(const char *path, void (*each)(const char *endpoint, uint64_t n, void *arg), void *arg, char *err,
+		size_t err_len)
 {
 	sqlite3_stmt *st = NULL;
 	sqlite3 *db = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "hook_lag.h"
+#include "lag.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int add(struct hook_lag *l, uint64_t segment, uint64_t bytes)
+static int add(struct sb_lag *l, uint64_t segment, uint64_t bytes)
 {
 	if(l->count == l->room) {
 		unsigned room = l->room > 0 ? l->room * 2 : 64;
@@ -18,11 +18,11 @@ static int add(struct hook_lag *l, uint64_t segment, uint64_t bytes)
 		l->s = more;
 		l->room = room;
 	}
-	l->s[l->count++] = (struct hook_lag_segment){segment, bytes};
+	l->s[l->count++] = (struct sb_lag_segment){segment, bytes};
 	return 0;
 }
 
-static int read_dir(struct hook_lag *l, const char *dir)
+static int read_dir(struct sb_lag *l, const char *dir)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
@@ -43,12 +43,12 @@ static int read_dir(struct hook_lag *l, const char *dir)
 
 static int by_segment(const void *a, const void *b)
 {
-	const struct hook_lag_segment *x = a, *y = b;
+	const struct sb_lag_segment *x = a, *y = b;
 
 	return x->segment < y->segment ? -1 : x->segment > y->segment;
 }
 
-int hook_lag_read(struct hook_lag *l, const char *journal_dir, const char *spool_dir)
+int sb_lag_read(struct sb_lag *l, const char *journal_dir, const char *spool_dir)
 {
 	unsigned n = 0;
 	int err;
@@ -69,15 +69,15 @@ int hook_lag_read(struct hook_lag *l, const char *journal_dir, const char *spool
 	}
 	l->count = n;
 	if(err != 0)
-		hook_lag_free(l);
+		sb_lag_free(l);
 	return err;
 }
 
-void hook_lag_behind(const struct hook_lag *l, struct sb_pos from, uint64_t *bytes, uint64_t *segments)
+void sb_lag_behind(const struct sb_lag *l, struct sb_pos from, uint64_t *bytes, uint64_t *segments)
 {
 	*bytes = *segments = 0;
 	for(unsigned i = 0; i < l->count; i++) {
-		const struct hook_lag_segment *s = &l->s[i];
+		const struct sb_lag_segment *s = &l->s[i];
 		uint64_t done = s->segment == from.segment ? from.offset : 0;
 
 		if(s->segment < from.segment || s->bytes <= done)
@@ -87,7 +87,7 @@ void hook_lag_behind(const struct hook_lag *l, struct sb_pos from, uint64_t *byt
 	}
 }
 
-void hook_lag_free(struct hook_lag *l)
+void sb_lag_free(struct sb_lag *l)
 {
 	free(l->s);
 	memset(l, 0, sizeof(*l));
