@@ -132,7 +132,6 @@ static int init(void)
 
 static void run(const volatile sig_atomic_t *stop)
 {
-	uint64_t base = us_of(CLOCK_REALTIME) - us_of(CLOCK_MONOTONIC);
 	struct sb_layer_log *l = NULL;
 	struct timespec rest;
 	char err[1200];
@@ -143,12 +142,12 @@ static void run(const volatile sig_atomic_t *stop)
 		return;
 	}
 	while(!*stop) {
-		ms = sb_layer_turn(l, base + us_of(CLOCK_MONOTONIC));
+		ms = sb_layer_turn(l, us_of(CLOCK_REALTIME), us_of(CLOCK_MONOTONIC));
 		rest = (struct timespec){.tv_nsec = ms * 1000000L};
 		if(ms > 0)
 			nanosleep(&rest, NULL);
 	}
-	sb_layer_stop(l, base + us_of(CLOCK_MONOTONIC));
+	sb_layer_stop(l, us_of(CLOCK_REALTIME), us_of(CLOCK_MONOTONIC));
 }
 
 struct hook_sink hook_layer_log = {.name = "layer log", .init = init, .run = run};

@@ -176,8 +176,8 @@ static void stop_at(struct sb_db *db, uint64_t *deadline)
 }
 
 /** Back in time, twice as far each time, until there is enough, or the time is up: a stretch that is not done by then counts for nothing. */
-static int look_back(struct sb_db *db, const struct calls_ask *a, const struct calls_walks *w, uint64_t since, uint64_t until,
-		uint64_t deadline, struct calls_found *out)
+static int look_back(struct sb_db *db, const struct calls_ask *a, const struct calls_walks *w, uint64_t since,
+		uint64_t until, uint64_t deadline, struct calls_found *out)
 {
 	uint64_t span = FIRST_SLICE;
 	int rc = 0;

@@ -118,7 +118,7 @@ static void print_event(struct cli *c, json_t *e)
 	static const char *const more[] = {"by_party", "outcome", "cause", "sip_reason", "note"};
 	json_int_t code = json_integer_value(json_object_get(e, "sip_code"));
 	json_int_t attempt = json_integer_value(json_object_get(e, "attempt"));
-	fprintf(c->out, "  %s  %3d %-20s %-12s", text_clock(time_of(e, "at")).s,
+	fprintf(c->out, "  %s  %3d %-20s %s", text_clock(time_of(e, "at")).s,
 			(int)json_integer_value(json_object_get(e, "sequence")), shown(e, "type").s, shown(e, "state").s);
 	if(attempt != 0)
 		fprintf(c->out, "  try %d", (int)attempt);

@@ -85,7 +85,8 @@ static int find_call(struct cli *c, struct search *s)
 		return CLI_OK;
 	char id[37];
 	if(!s->last && calls_have(c, s->word, id)) {
-		fprintf(c->err, "signalbox: %s does not have the call any more; the call log does: signalbox calls %s\n", c->journal, id);
+		fprintf(c->err, "signalbox: %s does not have the call any more; the call log does: signalbox calls %s\n",
+				c->journal, id);
 		return CLI_NOT_FOUND;
 	}
 	if(s->last)

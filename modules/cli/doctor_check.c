@@ -111,13 +111,18 @@ void check_journal(struct findings *all, const struct room_facts *f)
 	}
 }
 
-/** The word behind "-x" in a command line. */
+/** The word behind an option in a command line, where it stands for the last time; "-xfm" is taken as "-x fm". */
 static bool has_option(const char *cmdline, const char *option, const char *value)
 {
-	char want[32];
-	snprintf(want, sizeof(want), " %s %s", option, value);
-	const char *p = cmdline != NULL ? strstr(cmdline, want) : NULL;
-	return p != NULL && (p[strlen(want)] == ' ' || p[strlen(want)] == '\0');
+	char want[16];
+	bool has = false;
+	snprintf(want, sizeof(want), " %s", option);
+	for(const char *p = cmdline; p != NULL && (p = strstr(p, want)) != NULL;) {
+		p += strlen(want);
+		p += strspn(p, " ");
+		has = strncmp(p, value, strlen(value)) == 0 && (p[strlen(value)] == ' ' || p[strlen(value)] == '\0');
+	}
+	return has;
 }
 
 static void check_files(struct findings *all, const struct process_facts *f)

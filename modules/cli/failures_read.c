@@ -12,7 +12,7 @@
 
 #define GOOD_MAX 5000u     /* entries of an index counted at most; beyond it, by the rate of these */
 #define GOOD_ROWS_MAX 500u /* the same where the row has to be looked at */
-#define LAST_GOOD 3000u /* answered calls among which the last good one is looked for */
+#define LAST_GOOD 3000u    /* answered calls among which the last good one is looked for */
 #define SAMPLE 600u
 
 /** A failed call, until its attempts are known. */
@@ -403,8 +403,9 @@ uint64_t failures_last_good(struct sb_db *db, enum failures_dim dim, const char 
 	if(asked && number)
 		asked = answered_in(&q, db, "MAX(s)", "answered_at AS s", NULL, dim, name, 1, far, 1, "");
 	else if(asked)
-		asked = answered_in(&q, db, head[dim], "call_id AS id", name, dim == BY_THE_DESTINATION ? BY_THE_CODE : dim, name, 1, far,
-				LAST_GOOD, " JOIN callstate_attempt a ON a.call_id = f.id WHERE a.answered_at IS NOT NULL");
+		asked = answered_in(&q, db, head[dim], "call_id AS id", name, dim == BY_THE_DESTINATION ? BY_THE_CODE : dim,
+				name, 1, far, LAST_GOOD,
+				" JOIN callstate_attempt a ON a.call_id = f.id WHERE a.answered_at IS NOT NULL");
 	if(!asked || sb_db_query(db, q.sql, q.param, q.params, take_count, &c) < 0)
 		return 0;
 	return c.oldest;

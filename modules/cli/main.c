@@ -9,7 +9,8 @@ static const struct
 {
 	const char *name;
 	int (*run)(struct cli *c, int argc, char **argv);
-} command[] = {{"calls", cmd_calls}, {"db", cmd_db}, {"doctor", cmd_doctor}, {"failures", cmd_failures}, {"hooks", cmd_hooks}, {"journal", cmd_journal}, {"why", cmd_why}};
+} command[] = {{"calls", cmd_calls}, {"db", cmd_db}, {"doctor", cmd_doctor}, {"failures", cmd_failures},
+		{"hooks", cmd_hooks}, {"journal", cmd_journal}, {"why", cmd_why}};
 
 static const char usage[] =
 		"signalbox why <Call-ID | call id | number | last>\n"
@@ -51,7 +52,8 @@ static const char usage[] =
 		"signalbox help | --version\n"
 		"\n"
 		"--dir DIR      what holds journal/ and hooks/ (else $SIGNALBOX_DIR, else /var/lib/signalbox)\n"
-		"--db URL       the database: sqlite:///path, mysql://user:password@host:port/database (else $SIGNALBOX_DB, else\n"
+		"--db URL       the database: sqlite:///path, mysql://user:password@host:port/database (else $SIGNALBOX_DB, "
+		"else\n"
 		"               the one of callhook's call log, else signalbox.db in DIR)\n"
 		"--json         for programs; a list gives one object a line\n"
 		"--call X       our call id, or the SIP Call-ID\n"
@@ -101,8 +103,8 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 			{"--since", &o->since, NULL}, {"--last", &o->last, NULL}, {"--until", &o->until, NULL},
 			{"--trunk", &o->trunk, NULL}, {"--agent", &o->agent, NULL}, {"--did", &o->did, NULL},
 			{"--code", &o->code, NULL}, {"--state", &o->state, NULL}, {"--outcome", &o->outcome, NULL},
-			{"--limit", &o->limit, NULL}, {"--rtpengine", &o->rtpengine, NULL}, {"--config", &o->config, NULL}, {"--all", NULL, &o->all},
-			{"--csv", NULL, &o->csv}};
+			{"--limit", &o->limit, NULL}, {"--rtpengine", &o->rtpengine, NULL}, {"--config", &o->config, NULL},
+			{"--all", NULL, &o->all}, {"--csv", NULL, &o->csv}};
 	memset(o, 0, sizeof(*o));
 	for(int i = 0; i < argc; i++) {
 		size_t r = 0;

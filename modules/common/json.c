@@ -180,13 +180,22 @@ enum place
 };
 
 /* The comma is left out behind a bracket. */
-#define KEY(name) ",\"" name "\":", sizeof(",\"" name "\":") - 1
+#define KEY(name)                                      \
+	{                                                  \
+		",\"" name "\":", sizeof(",\"" name "\":") - 1 \
+	}
+#define KEY_MAX 24u
+
+struct key
+{
+	char text[KEY_MAX + 8]; /* KEY_MAX bytes are copied, from the first or the second one on */
+	uint8_t len;
+};
 
 static const struct
 {
 	enum place parent;
-	const char *key;
-	uint8_t key_len;
+	struct key key;
 } place[PLACES] = {[FROM] = {DATA, KEY("from")},
 		[TO] = {DATA, KEY("to")},
 		[HANGUP] = {DATA, KEY("hangup")},
@@ -212,8 +221,7 @@ struct row
 {
 	uint8_t col;
 	enum place in;
-	const char *key;
-	uint8_t key_len;
+	struct key key;
 	render_f render;
 	uint32_t on;
 };
@@ -308,15 +316,14 @@ static const struct row media_row[] = {
 
 #define ROWS(table) table, sizeof(table) / sizeof((table)[0])
 
-static void put_key(struct sb_json_out *o, const char *key, size_t len)
+static void put_key(struct sb_json_out *o, const struct key *key, bool first)
 {
-	char *p = sb_json_room(o, len);
-	bool first = o->len > 0 && o->p[o->len - 1] == '{';
+	char *p = sb_json_room(o, KEY_MAX);
 
 	if(p == NULL)
 		return;
-	memcpy(p, key + first, len - first);
-	o->len += len - first;
+	memcpy(p, key->text + first, KEY_MAX);
+	o->len += key->len - first;
 }
 
 static bool inside(enum place where, enum place outer)
@@ -326,26 +333,36 @@ static bool inside(enum place where, enum place outer)
 	return where == outer;
 }
 
-static void open_up(struct sb_json_out *o, enum place from, enum place to)
+static void open_up(struct sb_json_out *o, enum place from, enum place to, bool first)
 {
-	if(from == to)
-		return;
-	open_up(o, from, place[to].parent);
-	put_key(o, place[to].key, place[to].key_len);
+	enum place parent = place[to].parent;
+
+	if(parent != from) {
+		open_up(o, from, parent, first);
+		first = true;
+	}
+	put_key(o, &place[to].key, first);
 	sb_json_raw(o, "{", 1);
 }
 
-static void move(struct sb_json_out *o, enum place from, enum place to)
+/** From an object to another one. @param first nothing stands in `from` yet @return the same of `to` */
+static bool move(struct sb_json_out *o, enum place from, enum place to, bool first)
 {
-	for(; !inside(to, from); from = place[from].parent)
+	for(; !inside(to, from); from = place[from].parent) {
 		sb_json_raw(o, "}", 1);
-	open_up(o, from, to);
+		first = false;
+	}
+	if(from == to)
+		return first;
+	open_up(o, from, to, first);
+	return true;
 }
 
 static void object_of(struct sb_json_out *o, const struct event *e, const struct sb_fields *fields, uint16_t type,
 		const struct row *row, size_t rows)
 {
 	enum place at = DATA;
+	bool first = true;
 
 	sb_json_raw(o, "{", 1);
 	for(size_t i = 0; i < rows && !o->failed; i++) {
@@ -353,12 +370,13 @@ static void object_of(struct sb_json_out *o, const struct event *e, const struct
 		if((row[i].on & 1u << type) == 0 || ((row[i].on & IF_TRUE) != 0 && (f == NULL || sb_field_u64(f) == 0)))
 			continue;
 		if(row[i].in != at)
-			move(o, at, row[i].in);
+			first = move(o, at, row[i].in, first);
 		at = row[i].in;
-		put_key(o, row[i].key, row[i].key_len);
+		put_key(o, &row[i].key, first);
+		first = false;
 		row[i].render(o, e, f);
 	}
-	move(o, at, DATA);
+	move(o, at, DATA, first);
 	sb_json_raw(o, "}", 1);
 }
 

@@ -105,7 +105,9 @@ test('doctor_sees_a_running_kamailio_without_the_fast_allocator_and_a_module_tha
   fs.writeFileSync(settings, fs.readFileSync(settings, 'utf8').replace(path.join(BUILD, 'modules'), own));
   try {
     await sb.up();
-    assertFinding(await examine(sb.data), 'kamailio', 'ok', /runs as/);
+    const well = await examine(sb.data);
+    assertFinding(well, 'kamailio', 'ok', /runs as/);
+    assertFinding(well, 'allocator', 'warn', /not the fast one/);
     // as an upgrade does: a new file takes the place of the old one
     fs.copyFileSync(path.join(BUILD, 'modules', 'callstate.so'), path.join(own, 'new'));
     fs.renameSync(path.join(own, 'new'), path.join(own, 'callstate.so'));

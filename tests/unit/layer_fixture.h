@@ -61,7 +61,7 @@ static inline int end(void **state)
 	struct test *t = *state;
 
 	if(t->l != NULL)
-		sb_layer_stop(t->l, t->now);
+		sb_layer_stop(t->l, t->now, t->now);
 	munmap(t->cfg.status, sizeof(*t->cfg.status));
 	fixture_end((void **)&t->f);
 	free(t);
@@ -76,7 +76,7 @@ static inline void start(struct test *t)
 
 static inline void stop(struct test *t)
 {
-	sb_layer_stop(t->l, t->now);
+	sb_layer_stop(t->l, t->now, t->now);
 	t->l = NULL;
 }
 
@@ -103,10 +103,10 @@ static inline void events(struct test *t, unsigned n)
 /* Turns until it has nothing more to do, in its own time. */
 static inline void turns(struct test *t)
 {
-	for(int i = 0; i < 100 && sb_layer_turn(t->l, t->now) == 0; i++)
+	for(int i = 0; i < 100 && sb_layer_turn(t->l, t->now, t->now) == 0; i++)
 		t->now += 1000;
 	t->now += SB_LAYER_KEEP_MS * 1000;
-	sb_layer_turn(t->l, t->now);
+	sb_layer_turn(t->l, t->now, t->now);
 }
 
 /* The call sequences of a file's lines, in order. @return how many */

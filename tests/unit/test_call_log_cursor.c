@@ -89,6 +89,34 @@ static void a_log_of_another_node_is_read_from_its_beginning(void **state)
 	assert_int_equal(1, t->said[SB_CALL_LOG_WARNING]);
 }
 
+static void a_new_identity_beside_the_same_segments_goes_on_where_it_was(void **state)
+{
+	struct test *t = *state;
+	char path[SB_LOG_FILE];
+
+	calls(t, 1, 30);
+	turns(t, SECOND);
+	sb_call_log_stop(t->c, t->at);
+	sb_path_segment(path, t->log.cfg.spool_dir, 9ull << 32);
+	fclose(fopen(path, "w"));
+	for(int start = 0; start < 2; start++) {
+		fixture_restart(&t->log);
+		t->log.sh->sinks = 1;
+		strcpy(t->log.log.node, "00000000-3665-452a-aaed-091cf38e1055");
+		t->store.rows = 0;
+		started(t);
+		turns(t, SECOND);
+		assert_int_equal(0, t->store.rows);
+		assert_true(t->status.segment > 0);
+		sb_call_log_stop(t->c, t->at);
+	}
+	started(t);
+	calls(t, 31, 33);
+	turns(t, SECOND);
+	assert_int_equal(3, count(t, SB_CL_CALL));
+	assert_int_equal(0, t->said[SB_CALL_LOG_WARNING]);
+}
+
 static void a_log_that_ends_before_the_cursor_is_read_from_its_beginning(void **state)
 {
 	struct test *t = *state;
@@ -159,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 			ENGINE(the_cursor_is_on_disk_before_its_segment_may_go),
 			ENGINE(a_log_of_another_node_is_read_from_its_beginning),
+			ENGINE(a_new_identity_beside_the_same_segments_goes_on_where_it_was),
 			ENGINE(a_log_that_ends_before_the_cursor_is_read_from_its_beginning),
 			ENGINE(a_kill_while_the_error_is_written_holds_up_nobody_who_reads_it),
 			ENGINE(a_log_that_cannot_be_read_is_said_once_a_minute),

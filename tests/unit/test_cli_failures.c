@@ -200,6 +200,28 @@ static void three_of_three_are_not_worth_more_than_three_hundred_of_four_hundred
 	assert_string_equal(g[0].name, "big");
 }
 
+static void two_of_two_prove_nothing(void **state)
+{
+	struct failures_group g[8];
+	struct went_well w = {"small", 0, 30, 60};
+	(void)state;
+	for(int i = 0; i < 2; i++)
+		add("small", some("to", i), some("from", i), 503, (uint64_t)i, false);
+	assert_int_equal(find(&w, g), 0);
+	add("small", "to9", "from9", 503, 3, false);
+	assert_int_equal(find(&w, g), 1);
+}
+
+static void silence_weighs_more_than_nobody_at_home(void **state)
+{
+	(void)state;
+	assert_true(failures_weight(408, false) > 5 * failures_weight(408, true));
+	assert_true(failures_weight(503, false) > 5 * failures_weight(486, false));
+	assert_true(failures_weight(403, false) > failures_weight(404, false));
+	for(unsigned code = 0; code < 1000; code++)
+		assert_true(failures_weight(code, false) > 0 && failures_weight(code, false) <= 1);
+}
+
 static void several_codes_of_one_trunk_are_one_group(void **state)
 {
 	struct failures_group g[8];
@@ -312,6 +334,8 @@ int main(void)
 			T(what_is_usual_does_not_stand_out),
 			T(a_short_outage_stands_out_of_a_long_time),
 			T(three_of_three_are_not_worth_more_than_three_hundred_of_four_hundred),
+			T(two_of_two_prove_nothing),
+			T(silence_weighs_more_than_nobody_at_home),
 			T(several_codes_of_one_trunk_are_one_group),
 			T(nothing_is_known_of_what_went_well),
 			T(none_and_one_are_no_group),

@@ -144,7 +144,7 @@ static void a_running_kamailio_its_allocator_and_limits(void **state)
 	assert_finding(5, LEVEL_WARN, "not the fast one", "-x fm -X fm");
 	assert_finding(6, LEVEL_BAD, "7000 open", "LimitNOFILE");
 	assert_finding(7, LEVEL_OK, "off: a crash would leave nothing", "");
-	f.cmdline = "kamailio -f /k.cfg -x fm";
+	f.cmdline = "kamailio -f /k.cfg -x qm -xfm";
 	f.files_limit = 256;
 	f.files_most = 10;
 	check_process(&all, &f);
@@ -359,6 +359,7 @@ static void a_configuration_that_includes_itself_ends(void **state)
 			{NULL, NULL}};
 	(void)state;
 	assert_non_null(get(files, "callstate.a"));
+	assert_true(conf.files < 1000);
 	memset(&conf, 0, sizeof(conf));
 	assert_false(config_read(&conf, "/not/there", load, (void *)files));
 }

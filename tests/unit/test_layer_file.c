@@ -157,6 +157,22 @@ static void what_is_no_regular_file_is_refused(void **state)
 	assert_int_equal(-EISDIR, sb_layer_file_follow(&x->f));
 }
 
+static void a_symbolic_link_is_not_followed(void **state)
+{
+	struct fixture *x = *state;
+	struct stat st;
+
+	append(x, "L1\n");
+	assert_int_equal(0, rename(x->path, name(x, ".real")));
+	assert_int_equal(0, symlink(name(x, ".real"), x->path));
+	assert_int_equal(-ELOOP, sb_layer_file_follow(&x->f)); /* also while the file it leads to is open */
+	sb_layer_file_close(&x->f);
+	assert_int_equal(-ELOOP, sb_layer_file_follow(&x->f));
+	unlink(name(x, ".real"));
+	assert_int_equal(-ELOOP, sb_layer_file_follow(&x->f));
+	assert_int_equal(-1, stat(name(x, ".real"), &st));
+}
+
 static void rotation_keeps_the_newest_files(void **state)
 {
 	struct fixture *x = *state;
@@ -361,6 +377,7 @@ int main(void)
 			TEST(names_must_be_absolute_and_of_a_file),
 			TEST(a_new_file_has_mode_0640_whatever_the_umask),
 			TEST(what_is_no_regular_file_is_refused),
+			TEST(a_symbolic_link_is_not_followed),
 			TEST(rotation_keeps_the_newest_files),
 			TEST(fewer_files_than_before_are_kept),
 			TEST(a_gap_in_the_rotated_files_is_filled_and_none_is_lost),

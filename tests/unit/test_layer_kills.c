@@ -42,7 +42,7 @@ static pid_t worker(struct test *t)
 	if(sb_layer_new(&l, &t->cfg, t->err, sizeof(t->err)) != 0)
 		_exit(1);
 	for(;;)
-		rest_us((uint64_t)sb_layer_turn(l, real_now()) * 1000);
+		rest_us((uint64_t)sb_layer_turn(l, real_now(), real_now()) * 1000);
 }
 
 /* All files of the folder: every line whole, and how often each event has one. @return lines */
@@ -160,7 +160,7 @@ static void a_kill_while_it_passes_what_it_wrote_doubles_nothing(void **state)
 
 			if(sb_layer_new(&l, &t->cfg, t->err, sizeof(t->err)) != 0)
 				_exit(1);
-			sb_layer_turn(l, t->now);
+			sb_layer_turn(l, t->now, t->now);
 			raise(SIGKILL);
 		}
 		assert_int_equal(pid, waitpid(pid, &status, 0));

@@ -7,9 +7,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "layer_fixture.h"
+
+#include "layer_parts.h"
 
 static void every_event_is_a_line_and_nothing_else_is(void **state)
 {
@@ -102,7 +105,7 @@ static void a_moved_file_is_noticed_at_once_and_while_idle_within_a_second(void 
 	expect_lines(t, "", 3, 4);
 	assert_int_equal(0, unlink(t->target));
 	t->now += 1000000;
-	sb_layer_turn(t->l, t->now);
+	sb_layer_turn(t->l, t->now, t->now);
 	assert_int_equal(0, access(t->target, F_OK));
 }
 
@@ -120,7 +123,7 @@ static void a_disk_that_is_full_is_waited_for_and_said_once(void **state)
 	assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &less));
 	assert_true(t->events == 2);
 	for(int i = 0; i < 50; i++) {
-		sb_layer_turn(t->l, t->now);
+		sb_layer_turn(t->l, t->now, t->now);
 		t->now += 100000;
 		if(i == 0)
 			assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &was));
@@ -223,6 +226,42 @@ static void what_the_journal_dropped_is_counted_and_said(void **state)
 	assert_true(atomic_load(&t->cfg.status->lines) > 0);
 }
 
+static void a_log_that_is_not_the_one_it_knows_is_read_from_this_start_on(void **state)
+{
+	struct test *t = *state;
+	struct sb_layer_store *s;
+	struct sb_layer_kept k;
+	char path[SB_LOG_PATH];
+
+	start(t);
+	events(t, 3);
+	turns(t);
+	stop(t);
+	snprintf(path, sizeof(path), "%s/layer_log.sqlite", t->f->root);
+	assert_int_equal(0, sb_layer_store_open(&s, path, true, t->err, sizeof(t->err)));
+	assert_int_equal(0, sb_layer_store_get(s, &k));
+	k.pos.segment += 9ull << 32;
+	assert_int_equal(0, sb_layer_store_put(s, &k));
+	sb_layer_store_close(s);
+	fixture_restart(t->f);
+	start(t);
+	assert_non_null(strstr(said, "it ends before what was read of it"));
+	assert_int_equal(t->f->sh->sink_segment[t->cfg.sink], t->f->sh->current);
+	events(t, 2);
+	turns(t);
+	expect_lines(t, "", 1, 5);
+	stop(t);
+	fixture_restart(t->f);
+	t->f->log.node[0] ^= 1;
+	start(t);
+	assert_non_null(strstr(said, "its node is another"));
+	assert_int_equal(2, notices_said);
+	stop(t);
+	start(t);
+	assert_int_equal(2, notices_said);
+	assert_int_equal(0, errors_said);
+}
+
 static int daemon_socket(const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -285,6 +324,31 @@ static void syslog_gets_a_line_each_and_a_daemon_that_is_away_is_waited_for(void
 	close(fd);
 }
 
+static void syslog_is_told_the_time_of_the_clock_that_was_set(void **state)
+{
+	struct test *t = *state;
+	char path[100], text[SB_LAYER_LINE_MAX], want[24];
+	time_t then;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/log", t->f->root);
+	snprintf(t->target, sizeof(t->target), "syslog:local0:%s", path);
+	fd = daemon_socket(path);
+	start(t);
+	for(int step = -1; step <= 1; step++) {
+		uint64_t wall = t->now + (uint64_t)((int64_t)step * 7200 * 1000000);
+
+		events(t, 1);
+		sb_layer_turn(t->l, wall, t->now);
+		t->now += SB_LAYER_SECOND_US;
+		assert_true(recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0);
+		then = (time_t)(wall / 1000000);
+		strftime(want, sizeof(want), "%b %e %H:%M:%S", localtime(&then));
+		assert_memory_equal(text + 5, want, strlen(want));
+	}
+	close(fd);
+}
+
 static unsigned queue_length(void)
 {
 	FILE *f = fopen("/proc/sys/net/unix/max_dgram_qlen", "r");
@@ -310,7 +374,7 @@ static void a_syslog_daemon_that_does_not_read_holds_lines_back_and_loses_none(v
 	start(t);
 	events(t, all);
 	for(int i = 0; i < 3; i++) {
-		sb_layer_turn(t->l, t->now);
+		sb_layer_turn(t->l, t->now, t->now);
 		t->now += 10000000;
 	}
 	assert_int_equal(SB_LAYER_WAITING, atomic_load(&t->cfg.status->state));
@@ -320,7 +384,7 @@ static void a_syslog_daemon_that_does_not_read_holds_lines_back_and_loses_none(v
 		while(recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0)
 			got++;
 		t->now += 10000000;
-		sb_layer_turn(t->l, t->now);
+		sb_layer_turn(t->l, t->now, t->now);
 	}
 	close(fd);
 }
@@ -338,6 +402,8 @@ int main(void)
 			TEST(targets_that_are_wrong_refuse_the_start),
 			TEST(the_store_of_another_version_refuses_the_start),
 			TEST(what_the_journal_dropped_is_counted_and_said),
+			TEST(a_log_that_is_not_the_one_it_knows_is_read_from_this_start_on),
+			TEST(syslog_is_told_the_time_of_the_clock_that_was_set),
 			TEST(syslog_gets_a_line_each_and_a_daemon_that_is_away_is_waited_for),
 			TEST(a_syslog_daemon_that_does_not_read_holds_lines_back_and_loses_none),
 	};

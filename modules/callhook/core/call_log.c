@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "call_log_parts.h"
+#include "sink_place.h"
 
 #define LOOK_US 25000ull /* how often the number of records is looked at */
 
@@ -84,21 +85,23 @@ int sb_call_log_prepare(const char *state_dir, char *err, size_t err_len)
 	return rc;
 }
 
-/* The cursor. Where the log is not the one it was kept for, it means nothing there: all of the log is read, which does no harm. */
+/* Where the log is not the one that the cursor was kept for, it means nothing there: all of the log is read, which does no harm. */
 static int find_cursor(struct sb_call_log *c)
 {
 	const struct sb_log *log = c->cfg.log;
-	int rc = sb_cl_state_cursor(c->state, log->node, &c->kept);
-	bool ahead = log->sh != NULL && c->kept.segment > atomic_load(&log->sh->current);
+	int same = sb_cl_state_cursor(c->state, log->node, &c->kept);
+	const char *why = same < 0 ? NULL : sb_log_is_another(log, same == 1, c->kept);
 
-	if(rc < 0 || (rc == 1 && !ahead && c->kept.segment != 0))
-		return rc < 0 ? rc : 0;
-	if(c->kept.segment != 0)
+	if(same < 0 || (same == 1 && why == NULL && c->kept.segment != 0))
+		return same < 0 ? same : 0;
+	if(why != NULL && c->kept.segment != 0)
 		cl_say(c, SB_CALL_LOG_WARNING,
-				"call log: the journal in %s is another one than before (%s): all of it is read, from its oldest event on",
-				log->cfg.journal_dir, rc == 0 ? "its node is another" : "it ends before what was read of it");
-	c->kept = (struct sb_pos){0, 0};
-	return sb_cl_state_begin(c->state, log->node);
+				"call log: the journal in %s is another one than before (%s): all of it is read, from its oldest event "
+				"on",
+				log->cfg.journal_dir, why);
+	if(why != NULL)
+		c->kept = (struct sb_pos){0, 0};
+	return sb_cl_state_begin(c->state, log->node, c->kept);
 }
 
 int sb_call_log_new(
@@ -128,7 +131,8 @@ int sb_call_log_new(
 	}
 	c->read = c->kept;
 	atomic_store(&cfg->status->aside_kept, aside);
-	if((atomic_load(&cfg->status->text_version) & 1) != 0) /* the process before this one was killed while it wrote there */
+	if((atomic_load(&cfg->status->text_version) & 1)
+			!= 0) /* the process before this one was killed while it wrote there */
 		atomic_fetch_add(&cfg->status->text_version, 1);
 	show_cursor(c);
 	set_state(c, SB_CALL_LOG_UP);

@@ -139,6 +139,13 @@ static int set_session(struct maria *m, char *err, size_t err_len)
 	return 0;
 }
 
+static const char *mends(unsigned code)
+{
+	bool denied = code == ER_TABLEACCESS_DENIED_ERROR || code == ER_COLUMNACCESS_DENIED_ERROR;
+
+	return denied ? "its user needs SELECT, INSERT and UPDATE there" : "signalbox db check says what is missing";
+}
+
 static int prepare(struct maria *m, char *err, size_t err_len)
 {
 	MYSQL *my = sb_db_native(m->base.db);
@@ -154,9 +161,10 @@ static int prepare(struct maria *m, char *err, size_t err_len)
 			return connection_failed(m, err, err_len);
 		if(mysql_stmt_prepare(m->insert[t], sql, (unsigned long)n) == 0)
 			continue;
-		int rc = sb_cl_mariadb_verdict(mysql_stmt_errno(m->insert[t]), mysql_stmt_sqlstate(m->insert[t]));
-		snprintf(err, err_len, "%s: table %s: %u %s; signalbox db check says what is missing", m->base.shown,
-				sb_cl_table_name(t), mysql_stmt_errno(m->insert[t]), mysql_stmt_error(m->insert[t]));
+		unsigned code = mysql_stmt_errno(m->insert[t]);
+		int rc = sb_cl_mariadb_verdict(code, mysql_stmt_sqlstate(m->insert[t]));
+		snprintf(err, err_len, "%s: table %s: %u %s; %s", m->base.shown, sb_cl_table_name(t), code,
+				mysql_stmt_error(m->insert[t]), mends(code));
 		return rc < 0 && rc != -EIO ? rc : -ENOENT;
 	}
 	return 0;

@@ -84,8 +84,7 @@ static int prepare(struct sb_cl_state *s, const char *path, char *err, size_t er
 		return -EPROTO;
 	}
 	snprintf(set_version, sizeof(set_version), "PRAGMA user_version=%d", SB_CL_STATE_VERSION);
-	if(run_text(s->db, schema) != 0
-			|| (version == 0 && run_text(s->db, set_version) != 0))
+	if(run_text(s->db, schema) != 0 || (version == 0 && run_text(s->db, set_version) != 0))
 		goto broken;
 	for(int i = 0; i < ST_END; i++) {
 		if(sqlite3_prepare_v3(s->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &s->st[i], NULL) != SQLITE_OK)
@@ -238,21 +237,21 @@ static int wait_for_disk(struct sb_cl_state *s, bool wait)
 	return run_text(s->db, wait ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL") == 0 ? 0 : failed(s);
 }
 
-int sb_cl_state_begin(struct sb_cl_state *s, const char *node)
+int sb_cl_state_begin(struct sb_cl_state *s, const char *node, struct sb_pos cursor)
 {
 	int err = wait_for_disk(s, true);
 
 	if(err == 0)
 		err = step(s, ST_BEGIN);
 	if(err == 0)
-		err = set_cursor(s, (struct sb_pos){0, 0});
+		err = set_cursor(s, cursor);
 	sqlite3_bind_text(s->st[ST_SET_NODE], 1, node, -1, SQLITE_STATIC);
 	if(err == 0)
 		err = step(s, ST_SET_NODE);
 	err = end(s, err);
 	sqlite3_clear_bindings(s->st[ST_SET_NODE]);
 	if(err == 0)
-		s->durable = 0;
+		s->durable = cursor.segment;
 	return err;
 }
 

@@ -36,8 +36,8 @@ void sb_cl_state_close(struct sb_cl_state *s);
 const char *sb_cl_state_error(const struct sb_cl_state *s);
 /** @return 1 (segment 0: nothing was read yet), 0 (the cursor is in the log of another node), or -EIO */
 int sb_cl_state_cursor(struct sb_cl_state *s, const char *node, struct sb_pos *out);
-/** The log that is read from now on is this node's; nothing of it was read yet. @return 0 or -EIO: nothing was kept */
-int sb_cl_state_begin(struct sb_cl_state *s, const char *node);
+/** The log that is read from now on is this node's, and is read from here on. @return 0 or -EIO: nothing was kept */
+int sb_cl_state_begin(struct sb_cl_state *s, const char *node, struct sb_pos cursor);
 /**
  * In one transaction: the cursor, and rows set aside (again: in their place). Where the cursor has left a segment, or rows are set
  * aside, it is on disk when this returns: the log may let that segment go. Else it is soon after.

@@ -33,10 +33,14 @@ void sb_layer_file_close(struct sb_layer_file *f)
 	f->fd = -1;
 }
 
-/* O_NONBLOCK: a fifo must not hold us up. @return fd or -errno */
+/* O_NONBLOCK: a fifo must not hold us up. O_NOFOLLOW: a link that somebody put there must not lead into another file of this user,
+ * and could not be rotated. */
+#define OPEN_FLAGS (O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
+
+/* @return fd or -errno */
 static int open_it(const char *path)
 {
-	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NONBLOCK, 0640);
+	int fd = open(path, OPEN_FLAGS | O_EXCL, 0640);
 
 	if(fd >= 0) {
 		(void)!fchmod(fd, 0640); /* the umask may have taken the group's right to read */
@@ -44,7 +48,7 @@ static int open_it(const char *path)
 	}
 	if(errno != EEXIST)
 		return -errno;
-	fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+	fd = open(path, OPEN_FLAGS, 0640);
 	return fd >= 0 ? fd : -errno;
 }
 
@@ -53,7 +57,7 @@ static int is_named(struct sb_layer_file *f)
 {
 	struct stat st;
 
-	if(stat(f->path, &st) != 0)
+	if(lstat(f->path, &st) != 0)
 		return errno == ENOENT ? 0 : -errno;
 	if(st.st_dev != f->end.device || st.st_ino != f->end.inode)
 		return 0;
@@ -251,10 +255,10 @@ static int open_marked(const struct sb_layer_file *f, const struct sb_layer_mark
 	if(d == NULL)
 		return -errno;
 	while(fd < 0 && (e = readdir(d)) != NULL) {
-		if(e->d_ino != mark->inode || fstatat(dirfd(d), e->d_name, &st, 0) != 0 || !S_ISREG(st.st_mode)
-				|| st.st_dev != mark->device || st.st_ino != mark->inode)
+		if(e->d_ino != mark->inode || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0
+				|| !S_ISREG(st.st_mode) || st.st_dev != mark->device || st.st_ino != mark->inode)
 			continue;
-		fd = openat(dirfd(d), e->d_name, O_RDWR | O_APPEND | O_CLOEXEC);
+		fd = openat(dirfd(d), e->d_name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 		if(fd < 0)
 			fd = -errno;
 	}

@@ -37,7 +37,7 @@ int sb_layer_file_init(struct sb_layer_file *f, const char *path, uint64_t limit
 /**
  * Opens the file if it is not open, or if another one, or none, stands under its name now. A new one is made with mode 0640.
  *
- * @return 1 (another file than before), 0 (the same), -ENOTSUP (not a regular file) or -errno
+ * @return 1 (another file than before), 0 (the same), -ENOTSUP (not a regular file), -ELOOP (a symbolic link) or -errno
  */
 int sb_layer_file_follow(struct sb_layer_file *f);
 

@@ -11,6 +11,7 @@
 #include "layer_line.h"
 #include "layer_parts.h"
 #include "layer_syslog.h"
+#include "sink_place.h"
 
 #define RETRY_FIRST_US 100000u
 #define RETRY_LONGEST_US 5000000u
@@ -62,6 +63,8 @@ static const char *reason(int err)
 	switch(err) {
 		case -ENOTSUP:
 			return "it is not a regular file";
+		case -ELOOP:
+			return "it is a symbolic link, and none is followed; name the file itself";
 		case -EAGAIN:
 			return "the daemon does not read: its queue is full";
 		default:
@@ -119,6 +122,27 @@ static int try_file(const struct sb_layer_cfg *cfg, struct sb_layer_file *f, cha
 	return rc;
 }
 
+/* A cursor that was kept for another log means nothing in this one. @param kept zeroed */
+static int find_cursor(const struct sb_layer_cfg *cfg, struct sb_layer_store *store, struct sb_layer_kept *kept)
+{
+	int rc = sb_layer_store_get(store, kept);
+	int same = rc == 0 ? sb_layer_store_of_node(store, cfg->log->node) : rc;
+	const char *why = same < 0 ? NULL : sb_log_is_another(cfg->log, same == 1, kept->pos);
+
+	if(same < 0 && same != -ENOENT)
+		return same;
+	if(same == 1 && why == NULL)
+		return 0;
+	if(why != NULL)
+		sb_layer_say(cfg, false,
+				"layer_log %s: the journal in %s is another one than before (%s): it goes on with what happens from "
+				"now on",
+				cfg->target, cfg->log->cfg.journal_dir, why);
+	if(why != NULL || same == -ENOENT)
+		kept->pos = sb_log_this_start(cfg->log);
+	return sb_layer_store_begin(store, kept, cfg->log->node);
+}
+
 static void store_path(const struct sb_layer_cfg *cfg, char *out, size_t room)
 {
 	snprintf(out, room, "%s/layer_log.sqlite", cfg->state_dir);
@@ -126,7 +150,7 @@ static void store_path(const struct sb_layer_cfg *cfg, char *out, size_t room)
 
 int sb_layer_prepare(const struct sb_layer_cfg *cfg, char *err, size_t err_len)
 {
-	struct sb_layer_kept kept = {.pos = {((uint64_t)cfg->log->epoch << 32) + 1, 0}};
+	struct sb_layer_kept kept = {0};
 	struct sb_layer_store *store = NULL;
 	char path[SB_LOG_PATH + 32];
 	struct sb_layer_syslog syslog = {.fd = -1};
@@ -150,9 +174,7 @@ int sb_layer_prepare(const struct sb_layer_cfg *cfg, char *err, size_t err_len)
 	rc = sb_layer_store_open(&store, path, true, err, err_len);
 	if(rc != 0)
 		return rc;
-	rc = sb_layer_store_get(store, &kept);
-	if(rc == -ENOENT)
-		rc = sb_layer_store_put(store, &kept);
+	rc = find_cursor(cfg, store, &kept);
 	if(rc != 0)
 		snprintf(err, err_len, "%s cannot be used: %s; it must be writable, with room on its disk", path,
 				sb_layer_store_error(store));
@@ -228,7 +250,7 @@ void sb_layer_failed(struct sb_layer_log *l, uint64_t now, const char *what, con
 				"layer_log %s: %s; its lines wait in the journal, and it is tried again until it works", l->cfg.target,
 				text);
 	if(!l->recovered && atomic_load(&l->cfg.status->oldest_at) == 0)
-		atomic_store(&l->cfg.status->oldest_at, now);
+		atomic_store(&l->cfg.status->oldest_at, l->wall);
 	atomic_store(&l->cfg.status->state, SB_LAYER_WAITING);
 	l->retry_at = now + wait;
 }
@@ -294,14 +316,14 @@ static void advance(struct sb_layer_log *l, unsigned lines)
 	show(l);
 }
 
-static int send_lines(struct sb_layer_log *l, uint64_t now)
+static int send_lines(struct sb_layer_log *l)
 {
 	size_t at = 0;
 	unsigned n = 0;
 	int rc = 0;
 
 	while(n < l->lines && rc == 0) {
-		rc = sb_layer_syslog_send(&l->syslog, l->buf + at, l->line[n].end - at - 1, now);
+		rc = sb_layer_syslog_send(&l->syslog, l->buf + at, l->line[n].end - at - 1, l->wall);
 		if(rc == 0)
 			at = l->line[n++].end;
 	}
@@ -367,7 +389,7 @@ static bool flush(struct sb_layer_log *l, uint64_t now)
 	int rc = 0;
 
 	if(l->lines > 0)
-		rc = l->to_syslog ? send_lines(l, now) : write_lines(l, now);
+		rc = l->to_syslog ? send_lines(l) : write_lines(l, now);
 	if(rc == 0)
 		return true;
 	if(rc != -ECANCELED && rc != -EINTR)
@@ -399,10 +421,11 @@ static void write_what_is_new(struct sb_layer_log *l, uint64_t now)
 		atomic_store(oldest, l->more ? newest : 0);
 }
 
-int sb_layer_turn(struct sb_layer_log *l, uint64_t now)
+int sb_layer_turn(struct sb_layer_log *l, uint64_t wall_us, uint64_t now)
 {
 	int rc;
 
+	l->wall = wall_us;
 	if(now < l->retry_at)
 		return until(l->retry_at, now);
 	l->retry_at = 0;
@@ -420,8 +443,9 @@ int sb_layer_turn(struct sb_layer_log *l, uint64_t now)
 	return l->more || l->lines > 0 ? 0 : SB_LAYER_IDLE_MS;
 }
 
-void sb_layer_stop(struct sb_layer_log *l, uint64_t now)
+void sb_layer_stop(struct sb_layer_log *l, uint64_t wall_us, uint64_t now)
 {
+	l->wall = wall_us;
 	if(l->recovered)
 		flush(l, now);
 	if(l->changed)

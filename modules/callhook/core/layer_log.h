@@ -58,7 +58,8 @@ struct sb_layer_cfg
 };
 
 /**
- * Before the fork: checks the target, makes or checks the store; a new one begins with the first record of this start. A file that
+ * Before the fork: checks the target, makes or checks the store; a new one, or one that was kept for another log, begins with the first
+ * record of this start. A file that
  * cannot be written for want of room, or on a read-only disk, is said, and no failure.
  *
  * @param err one sentence: what was found, what is expected, what mends it
@@ -69,9 +70,15 @@ int sb_layer_prepare(const struct sb_layer_cfg *cfg, char *err, size_t err_len);
 struct sb_layer_log;
 /** In the log's process. @return 0 or a negative errno, err as above */
 int sb_layer_new(struct sb_layer_log **out, const struct sb_layer_cfg *cfg, char *err, size_t err_len);
-/** One turn: reads, writes, keeps. @param now µs since 1970 @return ms to wait before the next one */
-int sb_layer_turn(struct sb_layer_log *l, uint64_t now);
+/**
+ * One turn: reads, writes, keeps.
+ *
+ * @param wall_us wall clock, µs since 1970: what syslog is told
+ * @param mono_us never goes back: what is waited for is measured by it
+ * @return ms to wait before the next one
+ */
+int sb_layer_turn(struct sb_layer_log *l, uint64_t wall_us, uint64_t mono_us);
 /** Writes what is read, keeps the cursor, frees everything. */
-void sb_layer_stop(struct sb_layer_log *l, uint64_t now);
+void sb_layer_stop(struct sb_layer_log *l, uint64_t wall_us, uint64_t mono_us);
 
 #endif

@@ -42,6 +42,7 @@ struct sb_layer_log
 	struct sb_layer_file file;
 	struct sb_layer_syslog syslog;
 	uint64_t file_looked, rotate_at;
+	uint64_t wall; /* µs since 1970, of this turn; every other time is of the clock that never goes back */
 	unsigned failures;
 	uint64_t retry_at;
 	bool bad_said, rotate_said;

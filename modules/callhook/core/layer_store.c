@@ -12,7 +12,8 @@
 static const char schema[] =
 		"CREATE TABLE IF NOT EXISTS cursor (one INTEGER PRIMARY KEY CHECK (one = 1), segment INT NOT NULL, offset INT "
 		"NOT NULL, "
-		"device INT NOT NULL, inode INT NOT NULL, size INT NOT NULL, lines INT NOT NULL, bytes INT NOT NULL)";
+		"device INT NOT NULL, inode INT NOT NULL, size INT NOT NULL, lines INT NOT NULL, bytes INT NOT NULL);"
+		"CREATE TABLE IF NOT EXISTS log (one INTEGER PRIMARY KEY CHECK (one = 1), node TEXT NOT NULL)";
 static const char sql_get[] = "SELECT segment, offset, device, inode, size, lines, bytes FROM cursor";
 static const char sql_put[] = "INSERT OR REPLACE INTO cursor VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
@@ -119,6 +120,41 @@ int sb_layer_store_get(struct sb_layer_store *s, struct sb_layer_kept *out)
 	}
 	sqlite3_reset(s->get);
 	return r == SQLITE_ROW ? 0 : r == SQLITE_DONE ? -ENOENT : -EIO;
+}
+
+static int prepared(struct sb_layer_store *s, sqlite3_stmt **st, const char *sql)
+{
+	*st = NULL;
+	return sqlite3_prepare_v2(s->db, sql, -1, st, NULL) == SQLITE_OK ? 0 : -EIO;
+}
+
+int sb_layer_store_of_node(struct sb_layer_store *s, const char *node)
+{
+	sqlite3_stmt *st;
+	int rc = prepared(s, &st, "SELECT node = ?1 FROM log");
+
+	if(rc == 0) {
+		sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+		rc = sqlite3_step(st);
+		rc = rc == SQLITE_ROW ? sqlite3_column_int(st, 0) : rc == SQLITE_DONE ? 1 : -EIO;
+	}
+	sqlite3_finalize(st);
+	return rc;
+}
+
+int sb_layer_store_begin(struct sb_layer_store *s, const struct sb_layer_kept *k, const char *node)
+{
+	sqlite3_stmt *st;
+	int rc = prepared(s, &st, "INSERT OR REPLACE INTO log VALUES (1, ?1)");
+
+	if(rc == 0)
+		rc = sb_layer_store_put(s, k);
+	if(rc == 0) {
+		sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+		rc = sqlite3_step(st) == SQLITE_DONE ? 0 : -EIO;
+	}
+	sqlite3_finalize(st);
+	return rc;
 }
 
 int sb_layer_store_put(struct sb_layer_store *s, const struct sb_layer_kept *k)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/** What the four-layer log must remember over a restart, in one SQLite file that its process alone writes. */
+/** What the four-layer log must remember over a restart, and of which node's log it is, in one SQLite file that its process alone writes. */
 #ifndef SB_LAYER_STORE_H
 #define SB_LAYER_STORE_H
 
@@ -29,6 +29,10 @@ int sb_layer_store_open(struct sb_layer_store **out, const char *path, bool dura
 void sb_layer_store_close(struct sb_layer_store *s);
 /** @return 0, -ENOENT (nothing is kept yet) or -EIO */
 int sb_layer_store_get(struct sb_layer_store *s, struct sb_layer_kept *out);
+/** @return 1: what is kept is of this node's log, 0: of another node's, or -EIO */
+int sb_layer_store_of_node(struct sb_layer_store *s, const char *node);
+/** As sb_layer_store_put(), of this node's log from now on. @return 0 or -EIO */
+int sb_layer_store_begin(struct sb_layer_store *s, const struct sb_layer_kept *k, const char *node);
 /** @return 0 or -EIO */
 int sb_layer_store_put(struct sb_layer_store *s, const struct sb_layer_kept *k);
 /** What SQLite said last. */
