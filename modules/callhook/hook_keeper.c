@@ -17,7 +17,6 @@
 #define BACKOFF_MAX_US 10000000u
 #define GOOD_LIFE_US 1000000u /* a worker that lived so long did not fail at its start */
 #define END_US 5000000u       /* from SIGTERM to SIGKILL */
-#define WORKER_ALARM_S 10     /* a worker without a keeper ends by then */
 
 struct keeper
 {
@@ -41,12 +40,6 @@ static void on_term(int sig)
 	stop = 1;
 }
 
-static void on_term_worker(int sig)
-{
-	stop = 1;
-	alarm(WORKER_ALARM_S);
-}
-
 static void on_child(int sig)
 {
 }
@@ -67,7 +60,8 @@ static void handle(int sig, void (*handler)(int))
 	sigaction(sig, &sa, NULL);
 }
 
-/* In the child: its own signals, its own name, its end with the keeper's. */
+/* In the child: its own signals, its own name. It is killed when the keeper dies: it has the lock of the spool and sockets of Kamailio's, and
+ * would keep the next start out, for as long as it is stopped or busy. */
 static void child_begins(const struct keeper *k, pid_t parent, const char *name, void (*term)(int))
 {
 	sigset_t none;
@@ -75,11 +69,10 @@ static void child_begins(const struct keeper *k, pid_t parent, const char *name,
 	handle(SIGTERM, term);
 	handle(SIGINT, term);
 	handle(SIGCHLD, SIG_DFL);
-	handle(SIGALRM, SIG_DFL);
 	handle(SIGUSR1, SIG_IGN);
 	handle(SIGUSR2, SIG_IGN);
 	handle(SIGHUP, SIG_IGN);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, name);
 	if(getppid() != parent)
 		_exit(1);
@@ -97,7 +90,7 @@ static void start_worker(struct keeper *k)
 	pid = fork();
 	if(pid == 0) {
 		snprintf(name, sizeof(name), "hook %s", k->sink->name);
-		child_begins(k, self, name, on_term_worker);
+		child_begins(k, self, name, on_term);
 		k->sink->run(&stop);
 		_exit(stop ? 0 : 1);
 	}

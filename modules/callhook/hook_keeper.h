@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /**
  * The keeper of a sink's process. Kamailio starts and watches the keeper, and ends as a whole when one of its own dies; what the keeper
- * started may die: it is started again after 100 ms, then 200 ms, … 10 s, and after 100 ms again once it lived 1 s.
+ * started may die: it is started again after 100 ms, then 200 ms, … 10 s, and after 100 ms again once it lived 1 s. When the keeper
+ * dies, what it started is killed.
  */
 #ifndef HOOK_KEEPER_H
 #define HOOK_KEEPER_H

@@ -142,7 +142,8 @@ static uint32_t group_of(struct failures *f, uint8_t dim, uint32_t name, uint16_
 /** Every item's groups, and every group's items. A number's or a caller's are calls: the last attempt stands for all with the same code. */
 static int build(struct failures *f)
 {
-	qsort(f->item, f->items, sizeof(*f->item), by_call);
+	if(f->items > 0)
+		qsort(f->item, f->items, sizeof(*f->item), by_call);
 	f->of = malloc((f->items > 0 ? f->items : 1) * sizeof(*f->of));
 	if(f->of == NULL)
 		return -ENOMEM;
@@ -191,7 +192,8 @@ static int index_members(struct failures *f)
 	}
 	for(size_t i = 0; i < f->items; i++)
 		order[i] = (uint32_t)i;
-	qsort_r(order, f->items, sizeof(*order), by_time, f->item);
+	if(f->items > 0)
+		qsort_r(order, f->items, sizeof(*order), by_time, f->item);
 	for(size_t i = 0; i < f->items; i++) {
 		const struct item *it = &f->item[order[i]];
 		f->at[i] = it->at;

@@ -75,10 +75,11 @@ sqlite3 *hooks_open(const char *path)
 {
 	sqlite3 *db = NULL;
 	char uri[CLI_PATH * 3 + 64] = "file:";
-	if(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK
-			&& sqlite3_exec(db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL) == SQLITE_OK) {
+	if(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
 		sqlite3_busy_timeout(db, 1000);
-		return db;
+		int rc = sqlite3_exec(db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL);
+		if(rc == SQLITE_OK || rc == SQLITE_BUSY) /* busy: whoever reads from it says so */
+			return db;
 	}
 	sqlite3_close(db);
 	db = NULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // make bench: ours beside the stock part, on this machine, now. `node tests/bench/bench.mjs [name,…]`, or ONLY=name,….
 // BENCH_ROUNDS, BENCH_SECONDS, BENCH_RATE: how long trail_vs_dialog measures.
+// CALLS: how many calls call_log_queries makes (a million).
 // Writes build/bench/results.json: a list of {name, ours, peer, peer_name, ratio, unit, budget, holds, noise, runs}.
 import fs from 'node:fs';
 import path from 'node:path';

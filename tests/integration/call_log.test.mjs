@@ -301,7 +301,9 @@ test('call_log_stores_pass_their_unit_tests_on_mariadb', async () => {
   fs.mkdirSync(dir, { recursive: true });
   const m = await Mariadb.start({ dir, ports });
   try {
-    const r = await run(path.join(BUILD, 'unit', 'test_call_log_store'), [], { env: { ...process.env, SB_TEST_MARIADB: m.url }, timeout: 60000 });
+    await m.query(`CREATE USER reader@'${m.host}' IDENTIFIED BY 'reader'; GRANT SELECT ON ${m.database}.* TO reader@'${m.host}';`);
+    const reader = `mysql://reader:reader@${m.host}:${m.port}/${m.database}`;
+    const r = await run(path.join(BUILD, 'unit', 'test_call_log_store'), [], { env: { ...process.env, SB_TEST_MARIADB: m.url, SB_TEST_MARIADB_READER: reader }, timeout: 60000 });
     assert.equal(r.code, 0, r.out);
   } finally {
     await m.stop();

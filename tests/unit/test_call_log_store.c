@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The stores against real databases: SQLite, and the MariaDB of $SB_TEST_MARIADB if it is set (an empty database; integration tests set it). */
+/* The stores against real databases: SQLite, and the MariaDB of $SB_TEST_MARIADB if it is set (an empty database, and in
+ * $SB_TEST_MARIADB_READER the URL of a user who may only read there; integration tests set both). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -326,6 +327,21 @@ static void tables_that_are_missing_or_of_another_version_are_named(void **state
 	assert_null(f->store->db);
 }
 
+static void a_user_who_may_only_read_is_told_what_it_needs(void **state)
+{
+	struct fixture *f = *state;
+	const char *reader = getenv("SB_TEST_MARIADB_READER");
+
+	if(reader == NULL)
+		return;
+	assert_int_equal(0, sb_db_url_parse(&f->url, reader, f->err, sizeof(f->err)));
+	f->store->free(f->store);
+	assert_int_equal(0, sb_cl_store_new(&f->store, &f->url, 2000));
+	assert_true(f->store->open(f->store, f->err, sizeof(f->err)) < 0);
+	assert_non_null(strstr(f->err, "1142"));
+	assert_non_null(strstr(f->err, "SELECT, INSERT and UPDATE"));
+}
+
 static void a_table_that_goes_while_it_is_written_is_no_bad_row(void **state)
 {
 	struct fixture *f = *state;
@@ -411,6 +427,7 @@ int main(void)
 			STORE(a_refused_row_refuses_all_and_leaves_the_connection_usable),
 			STORE(a_row_that_hits_another_unique_key_is_refused),
 			STORE(tables_that_are_missing_or_of_another_version_are_named),
+			STORE(a_user_who_may_only_read_is_told_what_it_needs),
 			STORE(a_table_that_goes_while_it_is_written_is_no_bad_row),
 			STORE(a_lock_of_somebody_else_is_no_bad_row),
 			cmocka_unit_test(sqlite_errors_of_a_row_and_of_the_database),

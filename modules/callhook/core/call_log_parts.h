@@ -31,7 +31,9 @@ struct sb_call_log
 	uint64_t looked_mono;
 	uint64_t prune_mono; /* no pruning before */
 	uint64_t prune_said_mono;
-	uint64_t said_mono;  /* why it waits, to the log */
+	int64_t ahead;             /* µs, of the wall clock before the other */
+	uint64_t steady_mono;      /* since then it ran as the other does */
+	uint64_t said_mono;        /* why it waits, to the log */
 	uint64_t broken_said_mono; /* that the log cannot be read */
 	uint64_t aside_said_mono;
 	uint64_t aside_unsaid;

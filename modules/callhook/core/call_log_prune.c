@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Retention: once an hour old calls go, in small chunks between the batches. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "call_log_parts.h"
 #include "call_log_text.h"
@@ -8,9 +9,22 @@
 
 #define HOUR 3600000000ull
 #define DAY (24 * HOUR)
-#define PAUSE 200000ull /* between two chunks, µs */
+#define PAUSE 200000ull   /* between two chunks, µs */
 #define AGAIN (HOUR / 60) /* after a failure: a lock, a deadlock with an erasure */
-#define CHUNK 200u      /* calls */
+#define STEP 10000000ll   /* µs: the clock was set */
+#define CHUNK 200u        /* calls */
+
+/* A clock that is wrong by years, as after a start without its battery, must not cost all calls: it has to run as the other clock does
+ * for an hour first. */
+static bool clock_is_steady(struct sb_call_log *c)
+{
+	int64_t ahead = (int64_t)(c->now - c->mono);
+
+	if(c->steady_mono == 0 || llabs(ahead - c->ahead) > STEP)
+		c->steady_mono = c->mono;
+	c->ahead = ahead;
+	return c->mono - c->steady_mono >= HOUR;
+}
 
 void cl_prune(struct sb_call_log *c)
 {
@@ -21,7 +35,8 @@ void cl_prune(struct sb_call_log *c)
 	char text[40];
 	int rc;
 
-	if(keep == 0 || keep >= c->now || c->mono < c->prune_mono || !c->open || c->cfg.store->db == NULL)
+	if(!clock_is_steady(c) || keep == 0 || keep >= c->now || c->mono < c->prune_mono || !c->open
+			|| c->cfg.store->db == NULL)
 		return;
 	if(sb_cl_time(&before, &mem, c->now - keep) != 0 || before.kind != SB_DB_TEXT)
 		return;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "deliver_parts.h"
 
@@ -145,6 +146,11 @@ static void start_over(struct sb_deliver *d)
 	d->state = NULL;
 	state_path(&d->cfg, path, sizeof(path));
 	r = sb_store_open(&d->state, path, false, err, sizeof(err));
+	/* what cannot be written down would be sent again and again */
+	if(r == 0)
+		r = sb_store_set_worker(d->state, getpid(), d->started_at, hook_wall_us());
+	if(r == 0)
+		r = sb_store_commit(d->state);
 	for(unsigned i = 0; i < d->cfg.count && r == 0; i++)
 		r = hook_endpoint_load(&d->eps[i]);
 	if(r == 0) {
@@ -163,7 +169,7 @@ static int keep_cursors(struct sb_deliver *d)
 		struct hook_endpoint *ep = &d->eps[i];
 		struct sb_pos c = sb_queue_cursor(&ep->queue);
 
-		if(ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED
+		if(hook_silent(ep)
 				|| (c.segment == ep->kept.pos.segment && c.offset == ep->kept.pos.offset))
 			continue;
 		err = sb_store_move(d->state, ep->cfg->id, c);
@@ -184,7 +190,7 @@ static int release_segments(struct sb_deliver *d)
 	for(unsigned i = 0; i < d->cfg.count; i++) {
 		struct hook_endpoint *ep = &d->eps[i];
 
-		if(ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED)
+		if(hook_silent(ep))
 			continue;
 		if(ep->kept.pos.segment < need)
 			need = ep->kept.pos.segment;
@@ -241,7 +247,7 @@ static int idle_ms(struct sb_deliver *d, int ms)
 	for(unsigned i = 0; i < d->cfg.count; i++) {
 		struct hook_endpoint *ep = &d->eps[i];
 
-		if(ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED)
+		if(hook_silent(ep))
 			continue;
 		if(ep->more || (ep->replaying && ep->parked.total < d->cfg.pending_max))
 			return 0;

@@ -28,6 +28,13 @@ static bool broken(const struct sb_deliver *d, char *why, size_t why_len)
 	return true;
 }
 
+static int not_kept(struct sb_deliver *d, char *why, size_t why_len)
+{
+	hook_state_failed(d);
+	snprintf(why, why_len, "%s/state.sqlite cannot be written; what it said is in the log", d->cfg.state_dir);
+	return -EIO;
+}
+
 int sb_deliver_enable(struct sb_deliver *d, const char *endpoint, char *why, size_t why_len)
 {
 	struct hook_endpoint *ep = endpoint_of(d, endpoint, why, why_len);
@@ -40,10 +47,14 @@ int sb_deliver_enable(struct sb_deliver *d, const char *endpoint, char *why, siz
 		snprintf(why, why_len, "endpoint %s is off: set enabled = 1 in its row, then callhook.reload", endpoint);
 		return -EINVAL;
 	}
-	if(ep->state != SB_ENDPOINT_DISABLED) {
+	if(ep->state != SB_ENDPOINT_DISABLED || ep->enable) {
 		snprintf(why, why_len, "endpoint %s is not disabled", endpoint);
 		return -EALREADY;
 	}
+	ep->kept.disabled_at = 0;
+	ep->kept.disabled_why[0] = '\0';
+	if(sb_store_set_cursor(d->state, ep->cfg->id, &ep->kept) != 0 || sb_store_commit(d->state) != 0)
+		return not_kept(d, why, why_len);
 	ep->enable = true;
 	return 0;
 }
@@ -56,15 +67,13 @@ int sb_deliver_disable(struct sb_deliver *d, const char *endpoint, char *why, si
 		return -ENOENT;
 	if(broken(d, why, why_len))
 		return -EIO;
-	if(ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED) {
+	if(hook_silent(ep) && !ep->enable) {
 		snprintf(why, why_len, "endpoint %s is %s already", endpoint, sb_endpoint_state_name(ep->state));
 		return -EALREADY;
 	}
-	if(hook_disable(ep, "callhook.disable") != 0 || sb_store_commit(d->state) != 0) {
-		hook_state_failed(d);
-		snprintf(why, why_len, "%s/state.sqlite cannot be written; what it said is in the log", d->cfg.state_dir);
-		return -EIO;
-	}
+	ep->enable = false;
+	if(hook_disable(ep, "callhook.disable") != 0 || sb_store_commit(d->state) != 0)
+		return not_kept(d, why, why_len);
 	return 0;
 }
 
@@ -74,11 +83,7 @@ static void enable_again(struct hook_endpoint *ep)
 
 	if(ep->queue.flying > 0)
 		return;
-	ep->enable = false;
-	ep->kept.disabled_at = 0;
-	ep->kept.disabled_why[0] = '\0';
-	if(sb_store_set_cursor(d->state, ep->cfg->id, &ep->kept) != 0 || sb_store_commit(d->state) != 0
-			|| hook_endpoint_load(ep) != 0)
+	if(hook_endpoint_load(ep) != 0)
 		hook_state_failed(d);
 	else
 		hook_say(d, SB_DELIVER_NOTICE, "endpoint %s is enabled again", ep->cfg->id);

@@ -99,6 +99,11 @@ void hook_endpoint_close(struct hook_endpoint *ep)
 	sb_signer_free(ep->signer);
 }
 
+bool hook_silent(const struct hook_endpoint *ep)
+{
+	return ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED;
+}
+
 int hook_disable(struct hook_endpoint *ep, const char *why)
 {
 	ep->state = SB_ENDPOINT_DISABLED;

@@ -163,6 +163,8 @@ int hook_endpoint_open(struct sb_deliver *d, unsigned i);
 /* Everything in memory as the state file says. Nothing of the endpoint may be in flight. */
 int hook_endpoint_load(struct hook_endpoint *ep);
 void hook_endpoint_close(struct hook_endpoint *ep);
+/* It gets nothing, and holds back nothing. */
+bool hook_silent(const struct hook_endpoint *ep);
 /* How to reach it. concurrency and time-outs may be changed before it is used. */
 void hook_endpoint_peer(const struct hook_endpoint *ep, struct sb_http_peer_cfg *out);
 /* Gets nothing more, kept in the state file. @return 0, or -EIO: said */

@@ -136,7 +136,7 @@ void hook_read(struct hook_endpoint *ep)
 	int r = 1;
 
 	ep->more = false;
-	if(ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED || d->broken_at != 0)
+	if(hook_silent(ep) || d->broken_at != 0)
 		return;
 	if(d->cfg.log->sh != NULL && records == ep->seen && d->now < ep->looked_at + 1000000)
 		return;
@@ -235,7 +235,7 @@ void hook_load_due(struct hook_endpoint *ep)
 	bool probing = ep->state == SB_ENDPOINT_PAUSED;
 	int n;
 
-	if(d->broken_at != 0 || ep->due_at == 0 || ep->due_at > d->now || d->now < ep->due_look_at)
+	if(d->broken_at != 0 || ep->due_at == 0 || ep->due_at > d->now || d->now < ep->due_look_at || hook_silent(ep))
 		return;
 	if(probing && (d->now < ep->probe_at || ep->queue.waiting + ep->queue.flying > 0))
 		return;

@@ -303,7 +303,7 @@ void hook_dispatch(struct hook_endpoint *ep)
 	struct sb_deliver *d = ep->d;
 	uint32_t limit = ep->cfg->concurrency;
 
-	if(d->broken_at != 0 || d->stopping || ep->state == SB_ENDPOINT_OFF || ep->state == SB_ENDPOINT_DISABLED)
+	if(d->broken_at != 0 || d->stopping || hook_silent(ep))
 		return;
 	if(ep->state == SB_ENDPOINT_PAUSED)
 		limit = d->now >= ep->probe_at ? 1 : 0;

@@ -168,6 +168,15 @@ static int next_segment(struct sb_deliveries *d)
 	return d->fd >= 0 ? 0 : -errno;
 }
 
+/* Nothing of what was not written whole stays; with a disk that is full, no file for each try. */
+static void cut(struct sb_deliveries *d)
+{
+	if(ftruncate(d->fd, (off_t)d->written) == 0)
+		return;
+	close(d->fd);
+	d->fd = -1;
+}
+
 int sb_deliveries_flush(struct sb_deliveries *d)
 {
 	ssize_t n = 0;
@@ -181,8 +190,7 @@ int sb_deliveries_flush(struct sb_deliveries *d)
 		n = write(d->fd, d->buf, d->len);
 		if(n != (ssize_t)d->len) {
 			err = n < 0 ? -errno : -ENOSPC;
-			close(d->fd);
-			d->fd = -1;
+			cut(d);
 		} else {
 			d->written += (uint64_t)n;
 		}

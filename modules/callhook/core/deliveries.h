@@ -41,7 +41,7 @@ void sb_deliveries_close(struct sb_deliveries *d); /* writes what is left */
 
 /** @return 0, or -EOVERFLOW; written with the next flush */
 int sb_deliveries_add(struct sb_deliveries *d, const struct sb_delivery *v);
-/** @return 0, or -errno of write(): those records are lost (counted), the next go to a new segment */
+/** @return 0, or -errno of write(): those records are lost (counted), and nothing of them stays in the segment */
 int sb_deliveries_flush(struct sb_deliveries *d);
 uint64_t sb_deliveries_lost(const struct sb_deliveries *d);
 

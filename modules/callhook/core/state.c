@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "state_parts.h"
 
@@ -133,6 +136,22 @@ broken:
 	return -EIO;
 }
 
+/* Numbers and names of people are in it, and URLs with tokens. One that is there is not opened: to close it would end SQLite's locks on it. What SQLite
+ * makes beside it gets its mode. */
+static void make_private(const char *path)
+{
+	static const char *const beside[] = {"", "-wal", "-shm"};
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char name[SB_LOG_PATH + 64];
+
+	if(fd >= 0)
+		close(fd);
+	for(int i = 0; fd < 0 && i < 3; i++) {
+		snprintf(name, sizeof(name), "%s%s", path, beside[i]);
+		(void)!chmod(name, 0600); /* made by an earlier version, which took the umask */
+	}
+}
+
 int sb_store_open(struct sb_store **out, const char *path, bool durable, char *err, size_t err_len)
 {
 	struct sb_store *s = calloc(1, sizeof(*s));
@@ -140,6 +159,7 @@ int sb_store_open(struct sb_store **out, const char *path, bool durable, char *e
 
 	if(s == NULL)
 		return -ENOMEM;
+	make_private(path);
 	if(sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL)
 			!= SQLITE_OK) {
 		snprintf(err, err_len,

@@ -44,7 +44,7 @@ struct sb_pending
 };
 
 /**
- * Opens or makes the file; one of an earlier version is brought to this one.
+ * Opens or makes the file, mode 0600; one of an earlier version is brought to this one.
  *
  * @param durable true: each commit is synced (used once, before the fork); false: SQLite's WAL with synchronous=NORMAL
  * @param err     one sentence: what was found, what is expected, what mends it
