@@ -67,14 +67,16 @@ static int add_lag(rpc_t *rpc, void *h, const struct sb_endpoint_status *s, cons
 	char cursor[48];
 
 	snprintf(cursor, sizeof(cursor), "%016llx:%llu", (unsigned long long)s->segment, (unsigned long long)s->offset);
-	sb_lag_behind(log, (struct sb_pos){s->segment, s->offset}, &bytes, &segments);
 	if(rpc->struct_add(
 			   h, "f", "lag_s", s->oldest_at > 0 && now > s->oldest_at ? (double)(now - s->oldest_at) / 1e6 : 0.0)
 			< 0)
 		return -1;
-	if(number(rpc, h, "bytes_behind", bytes) < 0 || number(rpc, h, "segments_behind", segments) < 0)
+	if(rpc->struct_add(h, "s", "cursor", cursor) < 0)
 		return -1;
-	return rpc->struct_add(h, "s", "cursor", cursor);
+	if(log->s == NULL)
+		return 0;
+	sb_lag_behind(log, (struct sb_pos){s->segment, s->offset}, &bytes, &segments);
+	return number(rpc, h, "bytes_behind", bytes) < 0 || number(rpc, h, "segments_behind", segments) < 0 ? -1 : 0;
 }
 
 static int add_times(rpc_t *rpc, void *h, const struct sb_endpoint_status *s)
@@ -108,7 +110,9 @@ static void rpc_endpoints(rpc_t *rpc, void *ctx)
 	unsigned count = 0;
 	void *h;
 
-	if(hook_views(&v, &count) != 0 || sb_lag_read(&log, cfg->journal_dir, cfg->spool_dir) != 0)
+	if(hook_views(&v, &count) != 0)
+		goto failed;
+	if(!hook_rpc_in_sip_worker() && sb_lag_read(&log, cfg->journal_dir, cfg->spool_dir) != 0)
 		goto failed;
 	for(unsigned i = 0; i < count; i++) {
 		if(rpc->add(ctx, "{", &h) < 0 || add_endpoint(rpc, h, &v[i], &log) < 0)
@@ -215,6 +219,8 @@ static void list(rpc_t *rpc, void *ctx, bool dead)
 	str id = STR_NULL;
 	int limit = LIMIT_DEFAULT;
 
+	if(!hook_rpc_may_wait(rpc, ctx))
+		return;
 	if(rpc->scan(ctx, "*S.d", &id, &limit) < 1)
 		id = (str)STR_NULL;
 	if(id.len > 0 && !(id.len == 1 && id.s[0] == '*')) {

@@ -10,7 +10,11 @@
 /** µs since 1970 as text; nothing for 0. @return 0 or -1 */
 int hook_rpc_time(rpc_t *rpc, void *h, const char *name, uint64_t us);
 
-/* hook_rpc_do.c: what changes something. These wait for another process: refused in a SIP worker. */
+/* hook_rpc_do.c */
+bool hook_rpc_in_sip_worker(void);
+/** A SIP worker waits for nobody, and reads no file. @return false: refused */
+bool hook_rpc_may_wait(rpc_t *rpc, void *ctx);
+/* What changes something; these wait for another process. */
 void hook_rpc_reload(rpc_t *rpc, void *ctx);
 void hook_rpc_enable(rpc_t *rpc, void *ctx);
 void hook_rpc_disable(rpc_t *rpc, void *ctx);

@@ -15,10 +15,14 @@
 #define LOOK_US 5000
 #define LAST_SIP_RANK 126 /* PROC_RANK127 - 1 */
 
-/* A SIP worker waits for nobody. */
-static bool may_wait(rpc_t *rpc, void *ctx)
+bool hook_rpc_in_sip_worker(void)
 {
-	if(pt[process_no].rank <= 0 || pt[process_no].rank > LAST_SIP_RANK)
+	return pt[process_no].rank > 0 && pt[process_no].rank <= LAST_SIP_RANK;
+}
+
+bool hook_rpc_may_wait(rpc_t *rpc, void *ctx)
+{
+	if(!hook_rpc_in_sip_worker())
 		return true;
 	rpc->fault(ctx, 503, "This takes time, and a SIP worker was asked: use kamcmd (ctl), or a socket of jsonrpcs");
 	return false;
@@ -58,7 +62,7 @@ static void simple(rpc_t *rpc, void *ctx, enum hook_asked what, const char *done
 	struct hook_mail m = {.what = what};
 	str id;
 
-	if(!may_wait(rpc, ctx))
+	if(!hook_rpc_may_wait(rpc, ctx))
 		return;
 	if(rpc->scan(ctx, "S", &id) < 1) {
 		rpc->fault(ctx, 400, "expected: the id of an endpoint");
@@ -89,7 +93,7 @@ void hook_rpc_replay(rpc_t *rpc, void *ctx)
 	str id, what;
 	void *h;
 
-	if(!may_wait(rpc, ctx))
+	if(!hook_rpc_may_wait(rpc, ctx))
 		return;
 	if(rpc->scan(ctx, "SS", &id, &what) < 2) {
 		rpc->fault(ctx, 400, "expected: the id of an endpoint, and an event id, a call id, or all");
@@ -120,7 +124,7 @@ void hook_rpc_test(rpc_t *rpc, void *ctx)
 	str id;
 	void *h;
 
-	if(!may_wait(rpc, ctx))
+	if(!hook_rpc_may_wait(rpc, ctx))
 		return;
 	if(rpc->scan(ctx, "S", &id) < 1) {
 		rpc->fault(ctx, 400, "expected: the id of an endpoint");
@@ -167,11 +171,12 @@ static int add_outcome(rpc_t *rpc, void *h, const struct hook_reload_record *r)
 			(int)r->added, "changed", (int)r->changed, "same", (int)r->same, "removed", (int)r->removed);
 }
 
+/* Ours is; another one may have begun since. */
 static bool over(const struct hook_reload_record *r, uint64_t number)
 {
 	uint32_t state = atomic_load(&r->state);
 
-	return atomic_load(&r->number) != number || state == HOOK_RELOAD_DONE || state == HOOK_RELOAD_REFUSED;
+	return (state == HOOK_RELOAD_DONE || state == HOOK_RELOAD_REFUSED) && atomic_load(&r->number) == number;
 }
 
 /* callhook.reload */
@@ -182,7 +187,7 @@ void hook_rpc_reload(rpc_t *rpc, void *ctx)
 	uint64_t number;
 	void *h;
 
-	if(!may_wait(rpc, ctx))
+	if(!hook_rpc_may_wait(rpc, ctx))
 		return;
 	snprintf(by, sizeof(by), "RPC, %.50s", my_desc());
 	number = hook_reload_ask(by);
@@ -190,13 +195,15 @@ void hook_rpc_reload(rpc_t *rpc, void *ctx)
 		rpc->fault(ctx, 409, "A reload is under way; callhook.sinks tells when it is done");
 		return;
 	}
-	for(unsigned us = 0; us < RELOAD_MS * 1000 && !over(r, number); us += LOOK_US)
+	for(unsigned us = 0; us < RELOAD_MS * 1000 && atomic_load(&r->number) == number && !over(r, number); us += LOOK_US)
 		usleep(LOOK_US);
 	if(rpc->add(ctx, "{", &h) < 0)
 		return;
 	if(!over(r, number)) {
 		if(rpc->struct_add(h, "ss", "result", "under way", "note",
-				   "the database takes its time; callhook.sinks tells when it is done, the log what came of it")
+				   "the database takes its time, or another reload has begun; callhook.sinks tells when it is done, "
+				   "the "
+				   "log what came of it")
 				< 0)
 			rpc->fault(ctx, 500, "The reply could not be built");
 	} else if(add_outcome(rpc, h, r) < 0) {

@@ -29,7 +29,7 @@ struct cli
 {
 	char dir[CLI_PATH];
 	char journal[CLI_PATH], spool[CLI_PATH], hooks[CLI_PATH];
-	char node[40]; /* "" if the journal has none */
+	char node[40];   /* "" if the journal has none */
 	char db[CLI_DB]; /* as given with --db, "" if it was not */
 	bool json, colour;
 	FILE *out, *err;

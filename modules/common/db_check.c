@@ -122,6 +122,8 @@ static int64_t compare(struct look *l, const char *table, bool indexes, struct n
 	there->len = 0;
 	there->text[0] = '\0';
 	int64_t n = by_table(l->real, sql, table, take_name, there);
+	if(n < 0 && lite && strstr(sb_db_error(l->real), "no such table") != NULL)
+		n = 0; /* a view whose table is not there */
 	if(n >= 0)
 		by_table(l->model, indexes ? sqlite_indexes : sqlite_columns, table, find_missing, m);
 	return n;

@@ -147,6 +147,19 @@ static void *mover(void *arg)
 	return NULL;
 }
 
+/* The mover's work is not to be measured. */
+static void wait_until_moved(void)
+{
+	struct timespec nap = {0, 10000000};
+
+	for(int i = 0; i < 6000 && !stop; i++) {
+		if(atomic_load(&sh->moved_segment) == atomic_load(&sh->current)
+				&& atomic_load(&sh->moved_offset) == sb_log_current_len(sh))
+			return;
+		nanosleep(&nap, NULL);
+	}
+}
+
 static void say(enum sb_deliver_level level, const char *text)
 {
 	fprintf(stderr, "%d %s\n", level, text);
@@ -273,8 +286,10 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_term);
 	signal(SIGPIPE, SIG_IGN);
 	pthread_create(&m, NULL, mover, &mlog);
-	if(o.rate == 0)
+	if(o.rate == 0) {
 		writer(NULL);
+		wait_until_moved();
+	}
 	run(d, st, &w);
 	stop = true;
 	if(w != 0)

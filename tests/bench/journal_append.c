@@ -107,7 +107,7 @@ static void assemble(struct sb_out *o, uint64_t n)
 	sb_put_u64(o, SB_C_SIP_CODE, 200);
 	put(o, SB_C_FROM_TAG, "1928301774");
 	put(o, SB_C_TO_TAG, "314159as-a6c85cf");
-	sb_put_u64(o, SB_C_F_COOKIE, n);
+	sb_put_u64(o, SB_C_F_CSEQ_B, n);
 	put(o, SB_C_F_CONTACT_B, "sip:agent-0042@198.51.100.23:5062;transport=udp");
 	put(o, SB_C_F_ROUTE_A, "<sip:192.0.2.10;lr;ftag=1928301774>");
 	put(o, SB_C_F_SOCKET_A, "udp:192.0.2.10:5060");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // webhook_vs_wrk: how fast delivery posts events, one a request, and what a request costs. Ours: the delivery loop on a log that
 // is there already: read, rendered, signed, kept in order, answered, cursor and history written. The peer: wrk, which sends the
-// same bytes again and again. Both with 32 connections, one thread, to the same nginx, in turns. Alternating runs; medians.
+// same bytes again and again. Both with 32 connections, one thread, to the same nginx, in turns; nginx on one CPU, the client on another.
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -31,10 +31,23 @@ http {
 }
 `;
 
+/** CPUs this process may use. */
+function cpus() {
+  const list = fs.readFileSync('/proc/self/status', 'latin1').match(/Cpus_allowed_list:\s*(\S+)/)[1];
+  return list.split(',').flatMap((r) => { const [a, b = a] = r.split('-').map(Number); return Array.from({ length: b - a + 1 }, (_, i) => a + i); });
+}
+
+/** A command bound to the first or the second CPU; with one CPU alone it stays as it is. */
+function on(which, ...command) {
+  const all = cpus();
+  return all.length > 1 ? ['taskset', '-c', String(all[which]), ...command] : command;
+}
+
 async function nginx(dir, port) {
   const conf = path.join(dir, 'nginx.conf');
   fs.writeFileSync(conf, NGINX(dir, port));
-  const p = new Proc('nginx', ['-p', dir, '-e', path.join(dir, 'error.log'), '-c', conf], { log: path.join(dir, 'nginx.log'), env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } });
+  const [cmd, ...args] = on(0, 'nginx', '-p', dir, '-e', path.join(dir, 'error.log'), '-c', conf);
+  const p = new Proc(cmd, args, { log: path.join(dir, 'nginx.log'), env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } });
   const answers = () => new Promise((resolve) => {
     const r = http.request({ host: '127.0.0.1', port, method: 'POST' }, (res) => { res.resume(); resolve(res.statusCode === 204); });
     r.on('error', () => resolve(false)).end('{}');
@@ -47,7 +60,8 @@ async function nginx(dir, port) {
 }
 
 async function deliver(url, ...args) {
-  const r = await run(path.join(BUILD, 'bench', 'deliver_bench'), [url, SECRET, ...args], { timeout: 120000 });
+  const [cmd, ...rest] = on(1, path.join(BUILD, 'bench', 'deliver_bench'), url, SECRET, ...args);
+  const r = await run(cmd, rest, { timeout: 120000 });
   if (r.code !== 0) throw new Error(`deliver_bench ended with ${r.code}: ${r.out.trim()}`);
   return JSON.parse(r.stdout);
 }
@@ -78,7 +92,8 @@ function script(dir, s) {
 }
 
 async function wrk(url, lua, seconds) {
-  const r = await run('bash', ['-c', 'TIMEFORMAT="cpu %U %S"; time wrk -t1 -c"$0" -d"$1"s -s "$2" "$3"', String(CONNECTIONS), String(seconds), lua, url], { timeout: 60000 });
+  const [cmd, ...args] = on(1, 'bash', '-c', 'TIMEFORMAT="cpu %U %S"; time wrk -t1 -c"$0" -d"$1"s -s "$2" "$3"', String(CONNECTIONS), String(seconds), lua, url);
+  const r = await run(cmd, args, { timeout: 60000 });
   const [requests, rate] = [/(\d+) requests in/, /Requests\/sec: +([\d.]+)/].map((x) => Number(r.out.match(x)?.[1]));
   const cpu = r.out.match(/cpu ([\d.]+) ([\d.]+)/);
   if (r.code !== 0 || !rate || !cpu || /Non-2xx|Socket errors/.test(r.out)) throw new Error(`wrk ended with ${r.code} (make bench installs it): ${r.out.trim()}`);

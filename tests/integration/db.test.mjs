@@ -104,6 +104,16 @@ both('db_check_says_what_is_wrong_and_migrate_mends_it', async (x) => {
   assert.equal((await x.json('check')).good, true);
 });
 
+both('db_check_names_a_table_that_is_gone_below_a_view', async (x) => {
+  await x.must('migrate', '--with-routing');
+  await x.query('DROP TABLE subscriber;');
+  const r = await x.db('check', '--with-routing');
+  assert.equal(r.code, 1);
+  assert.match(r.out, /subscriber +missing\n/);
+  await x.must('migrate', '--with-routing');
+  assert.equal((await x.json('check', '--with-routing')).good, true);
+});
+
 both('db_that_is_newer_is_left_alone', async (x) => {
   await x.must('migrate');
   await x.query("UPDATE version SET table_version = 99 WHERE table_name = 'signalbox'; DROP TABLE callstate_event;");

@@ -78,8 +78,10 @@ function fieldsOf(file) {
 }
 
 test('docs_match_the_code_callhook_fields_of_rpc', () => {
-  const text = part(DOC, '\n## RPC\n', '\n## ');
-  for (const file of ['hook_rpc.c', 'hook_rpc_do.c', 'hook_call_log.c'].map((f) => `modules/callhook/${f}`)) {
+  const commands = part(DOC, '\n## RPC\n', '\n\nCall them over');
+  const shown = part(DOC, '\n| Of | Fields |\n', '\n\n');
+  for (const [name, text] of [['hook_rpc.c', shown], ['hook_rpc_do.c', commands], ['hook_call_log.c', shown]]) {
+    const file = `modules/callhook/${name}`;
     const fields = fieldsOf(file);
     assert.ok(fields.length > 10, `${file}: the fields were not found: this test must follow the code`);
     assert.deepEqual(fields.filter((n) => !text.includes(`\`${n}\``)), [], `${file} answers with these, ${DOC} lacks them`);

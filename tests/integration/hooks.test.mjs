@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The endpoints while everything runs: read again, tested, disabled, their dead letters sent again; and what `signalbox hooks` shows of them.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -296,11 +297,32 @@ test('signalbox_hooks_shows_who_is_well_and_what_to_do_about_the_others', async 
   }
 }, { seconds: 60 });
 
+test('signalbox_hooks_waits_for_a_lock_and_shows_nothing_older', async () => {
+  const sb = await start({ name: 'hooks-locked', rules: RULES });
+  let holder;
+  try {
+    await sb.down();
+    holder = spawn('sqlite3', [path.join(sb.hooks, 'state.sqlite')], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const held = new Promise((resolve) => { holder.stdout.on('data', (d) => { if (String(d).includes('held')) resolve(); }); });
+    holder.stdin.write("PRAGMA locking_mode=EXCLUSIVE; UPDATE status SET state = 'disabled'; SELECT 'held';\n");
+    await held;
+    const locked = await sb.signalbox('hooks');
+    assert.equal(locked.code, 1);
+    assert.match(locked.out, /database is locked/);
+    const shown = sb.signalbox('hooks');
+    holder.stdin.end();
+    assert.match((await shown).out, /^crm +disabled/m);
+  } finally {
+    holder?.kill();
+    await sb.stop();
+  }
+});
+
 test('a_sip_worker_is_not_made_to_wait_for_an_answer', async () => {
   const ask = (method, params) => `jsonrpc_exec('{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}'); xlog("L_WARN", "asked ${method}: $jsonrpl(body)\\n");`;
   const sb = await start({
     name: 'hooks-worker',
-    rules: `route[RULES] { ${ask('callhook.endpoints', '[]')} ${ask('callhook.reload', '[]')} ${ask('callhook.test', '["crm"]')} sl_send_reply("480", "Not now"); exit; }`,
+    rules: `route[RULES] { ${ask('callhook.endpoints', '[]')} ${ask('callhook.dead', '[]')} ${ask('callhook.reload', '[]')} ${ask('callhook.test', '["crm"]')} sl_send_reply("480", "Not now"); exit; }`,
   });
   try {
     const began = Date.now();
@@ -308,8 +330,11 @@ test('a_sip_worker_is_not_made_to_wait_for_an_answer', async () => {
     await load.caller.done;
     await poll(() => sb.log().includes('asked callhook.test'), 5000, 'the worker did not ask');
     assert.ok(Date.now() - began < 4000);
-    assert.match(sb.log(), /asked callhook\.endpoints: [^]*?"id":\s*"crm"/);
-    for (const m of ['reload', 'test']) assert.match(sb.log(), new RegExp(`asked callhook\\.${m}: [^]*?This takes time, and a SIP worker was asked`));
+    const [, shown] = sb.log().match(/asked callhook\.endpoints: ([^]*?)asked callhook/);
+    assert.match(shown, /"id":\s*"crm"/);
+    assert.doesNotMatch(shown, /segments_behind/, 'it looked into folders');
+    assert.equal(typeof (await sb.rpc('callhook.endpoints'))[0].segments_behind, 'number');
+    for (const m of ['dead', 'reload', 'test']) assert.match(sb.log(), new RegExp(`asked callhook\\.${m}: [^]*?This takes time, and a SIP worker was asked`));
     assert.equal((await sb.rpc('callhook.sinks'))[0].reload, 'never');
   } finally {
     await sb.stop();

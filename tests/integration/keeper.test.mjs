@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test, assertNoGaps, assertSound } from '../lib/test.mjs';
 import { start } from '../lib/harness.mjs';
 import { Load, RULES } from '../lib/load.mjs';
-import { groupMembers, poll } from '../lib/proc.mjs';
+import { groupAlive, groupMembers, poll } from '../lib/proc.mjs';
 
 const KILLS = Number(process.env.KILLS ?? 20);
 const RATE = 30;
@@ -118,6 +118,21 @@ test('a_worker_ends_with_its_keeper_and_the_keeper_with_main', async () => {
     await sb.stop();
   }
 }, { seconds: 90 });
+
+test('a_stopped_worker_does_not_keep_the_next_start_out', async () => {
+  const sb = await start({ name: 'keeper-orphan', rules: RULES });
+  try {
+    const workers = (await sb.rpc('callhook.sinks')).filter((s) => s.worker_pid > 0).map((s) => s.worker_pid);
+    assert.ok(workers.length >= 2);
+    for (const pid of workers) process.kill(pid, 'SIGSTOP');
+    await sb.kill9({ main: true });
+    await poll(() => !groupAlive(sb.kamailio.pid), 3000, `processes of before live on: ${groupMembers(sb.kamailio.pid)}; stopped are ${workers}`);
+    await sb.up();
+  } finally {
+    for (const pid of groupMembers(sb.kamailio.pid)) if (stateOf(pid) === 'T') process.kill(pid, 'SIGKILL');
+    await sb.stop();
+  }
+});
 
 test('a_worker_that_does_not_end_is_killed_and_kamailio_ends', async () => {
   const sb = await start({ name: 'keeper-stopped', rules: RULES });

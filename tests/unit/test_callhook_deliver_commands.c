@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -185,6 +186,157 @@ static void a_disabled_endpoint_stays_so_over_a_restart_and_misses_nothing_when_
 	check_order(10, 0);
 }
 
+static void an_enabled_endpoint_stays_so_whatever_was_under_way(void **state)
+{
+	struct run *r = *state;
+	struct sb_endpoint_status *st = &r->cfg.status->endpoint[0];
+
+	server->rule = answer_of;
+	server->away_status = -1;
+	begin(r);
+	write_calls(r, 1);
+	TURN_UNTIL(r, st->flying == 1);
+	assert_int_equal(0, sb_deliver_disable(r->d, "a", why, sizeof(why)));
+	assert_int_equal(0, sb_deliver_enable(r->d, "a", why, sizeof(why)));
+	assert_int_equal(-EALREADY, sb_deliver_enable(r->d, "a", why, sizeof(why)));
+	sb_deliver_stop(r->d, 0);
+	begin(r);
+	TURN_UNTIL(r, st->flying == 1);
+	assert_int_equal(SB_ENDPOINT_UP, st->state);
+	assert_int_equal(0, sb_deliver_disable(r->d, "a", why, sizeof(why)));
+	assert_int_equal(0, sb_deliver_enable(r->d, "a", why, sizeof(why)));
+	assert_int_equal(0, sb_deliver_disable(r->d, "a", why, sizeof(why)));
+	server->away_status = 200;
+	TURN_UNTIL(r, st->flying == 0);
+	sb_deliver_turn(r->d, 20);
+	assert_int_equal(SB_ENDPOINT_DISABLED, st->state);
+	end(r);
+}
+
+static void park_what_the_log_lacks(struct run *r, uint32_t tries, uint64_t next_at)
+{
+	struct sb_pending p = {.epoch = 1, .seq = 1, .tries = tries, .next_at = next_at, .call = {7}, .pos = {1, tries}};
+	char path[SB_LOG_PATH + 32], err[512];
+	struct sb_store *s;
+
+	snprintf(path, sizeof(path), "%s/state.sqlite", r->hooks);
+	assert_int_equal(0, sb_store_open(&s, path, true, err, sizeof(err)));
+	assert_int_equal(1, sb_store_park(s, "a", &p));
+	assert_int_equal(0, sb_store_commit(s));
+	sb_store_close(s);
+}
+
+static void a_disabled_endpoint_gives_up_nothing(void **state)
+{
+	struct run *r = *state;
+	struct sb_endpoint_status *st = &r->cfg.status->endpoint[0];
+
+	server->rule = always_200;
+	begin(r);
+	assert_int_equal(0, sb_deliver_disable(r->d, "a", why, sizeof(why)));
+	end(r);
+	park_what_the_log_lacks(r, 1, 1);
+	begin(r);
+	for(int i = 0; i < 5; i++)
+		sb_deliver_turn(r->d, 60);
+	assert_int_equal(0, st->dead);
+	assert_int_equal(1, st->pending);
+	assert_int_equal(0, sb_deliver_enable(r->d, "a", why, sizeof(why)));
+	TURN_UNTIL(r, st->dead == 1 && st->pending == 0);
+	end(r);
+}
+
+static void a_clock_that_is_set_back_delays_no_retry_beyond_its_schedule(void **state)
+{
+	const uint64_t hour = 3600000000ull;
+	struct run *r = *state;
+	char err[200];
+	uint64_t now;
+
+	assert_int_equal(0, sb_schedule_parse(&r->cfg.schedule, "0,100,5000", 20, err, sizeof(err)));
+	begin(r);
+	end(r);
+	now = (uint64_t)time(NULL) * 1000000;
+	park_what_the_log_lacks(r, 1, now + hour);
+	park_what_the_log_lacks(r, 2, now + hour);
+	begin(r);
+	end(r);
+	now = (uint64_t)time(NULL) * 1000000;
+	assert_true(rows(r, "SELECT next_at FROM pending WHERE tries = 1") <= now + 121 * 1000000ull);
+	assert_true(rows(r, "SELECT next_at FROM pending WHERE tries = 2") >= now + hour - 20000000);
+}
+
+static void a_cursor_of_another_journal_does_not_silence_an_endpoint(void **state)
+{
+	struct run *r = *state;
+	struct sb_cursor c = {.disabled_at = 0};
+	char path[SB_LOG_PATH + 32], err[512];
+	struct sb_store *s;
+
+	server->rule = always_200;
+	begin(r);
+	end(r);
+	snprintf(path, sizeof(path), "%s/state.sqlite", r->hooks);
+	assert_int_equal(0, sb_store_open(&s, path, true, err, sizeof(err)));
+	assert_int_equal(0, sb_store_cursor(s, "a", &c));
+	c.pos = (struct sb_pos){((uint64_t)r->log->log.epoch + 5) << 32, 4000};
+	assert_int_equal(0, sb_store_set_cursor(s, "a", &c));
+	assert_int_equal(0, sb_store_commit(s));
+	sb_store_close(s);
+	begin(r);
+	write_calls(r, 2);
+	TURN_UNTIL(r, server_accepted() == 10);
+	end(r);
+	check_order(2, 0);
+}
+
+/* Every file of this process ends at so many bytes, as on a disk that is full. */
+static void files_end_at(rlim_t bytes)
+{
+	struct rlimit l;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(0, getrlimit(RLIMIT_FSIZE, &l));
+	l.rlim_cur = bytes;
+	assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &l));
+}
+
+static void with_a_full_disk_nothing_is_sent_again_and_again(void **state)
+{
+	struct run *r = *state;
+	struct sb_deliver_status *st = r->cfg.status;
+	char path[SB_LOG_PATH + 32];
+	struct sqlite3 *beside;
+	struct stat wal;
+	unsigned sent;
+
+	server->rule = always_200;
+	write_calls(r, 30);
+	begin(r);
+	sb_deliver_turn(r->d, 0);
+	/* somebody reads: SQLite's files stay, and can be opened again */
+	snprintf(path, sizeof(path), "%s/state.sqlite", r->hooks);
+	assert_int_equal(SQLITE_OK, sqlite3_open_v2(path, &beside, SQLITE_OPEN_READONLY, NULL));
+	assert_int_equal(SQLITE_OK, sqlite3_exec(beside, "SELECT * FROM cursor", NULL, NULL, NULL));
+	strcat(path, "-wal");
+	assert_int_equal(0, stat(path, &wal));
+	assert_true(wal.st_size > 8000); /* what this test prints must fit too */
+	files_end_at((rlim_t)wal.st_size);
+	TURN_UNTIL(r, st->state_errors == 1);
+	sent = server->count;
+	for(uint64_t until = now_s() + 4; now_s() < until;)
+		sb_deliver_turn(r->d, 50);
+	assert_int_equal(sent, server->count);
+	assert_true(sent > 0);
+	files_end_at(RLIM_INFINITY);
+	sqlite3_close(beside);
+	TURN_UNTIL(r,
+			st->state_errors == 1 && server_accepted() >= 150 && server->count > sent && st->endpoint[0].flying == 0);
+	end(r);
+	check_order(30, 0);
+	assert_true(server->count <= 150 + sent);
+}
+
 struct tested
 {
 	unsigned times, status;
@@ -290,6 +442,11 @@ int main(void)
 			RUN(a_replay_of_many_is_taken_in_pieces_and_beside_it_others_are_delivered),
 			RUN(what_cannot_be_replayed_is_said),
 			RUN(a_disabled_endpoint_stays_so_over_a_restart_and_misses_nothing_when_enabled),
+			RUN(an_enabled_endpoint_stays_so_whatever_was_under_way),
+			RUN(a_disabled_endpoint_gives_up_nothing),
+			RUN(a_clock_that_is_set_back_delays_no_retry_beyond_its_schedule),
+			RUN(a_cursor_of_another_journal_does_not_silence_an_endpoint),
+			RUN(with_a_full_disk_nothing_is_sent_again_and_again),
 			RUN(a_test_event_is_answered_once_and_counts_nowhere),
 			RUN(a_new_endpoint_begins_where_it_is_told_to_and_the_others_go_on),
 			RUN(with_no_endpoint_it_runs_and_holds_back_no_segment),

@@ -70,7 +70,7 @@ static void each_bad_value_is_named_with_its_column_and_what_was_found(void **st
 	} bad[] = {{SB_EP_id, NULL, "NULL"}, {SB_EP_id, "", "\"\""}, {SB_EP_id, "a b", "\"a b\""},
 			{SB_EP_id, "x' OR 1=1--", "x' OR"}, {SB_EP_url, NULL, "NULL"}, {SB_EP_url, "ftp://x/", "ftp://x/"},
 			{SB_EP_url, "http://", "http://"}, {SB_EP_url, "http:///p", "http:///p"},
-			{SB_EP_url, "http://u:p@h/", "u:p"}, {SB_EP_url, "http://h:0/", ":0"},
+			{SB_EP_url, "http://u:p@h/", "\"http://...@h/\""}, {SB_EP_url, "http://h:0/", ":0"},
 			{SB_EP_url, "http://h:65536/", "65536"}, {SB_EP_url, "http://h:/", "h:/"},
 			{SB_EP_url, "http://h/a b", "a b"}, {SB_EP_url, "http://h/\r\nX: y", "??X"},
 			{SB_EP_url, "http://h/\x01", "http://h/?"}, {SB_EP_url, "http://[::1", "[::1"},
@@ -131,6 +131,30 @@ static void all_bad_columns_are_told_at_once_and_a_secret_never_is(void **state)
 	assert_int_equal(14, s.count);
 	for(int i = 0; i < s.count; i++)
 		assert_null(strstr(s.text[i], "tell-nobody"));
+}
+
+static void what_is_secret_in_a_url_is_not_repeated(void **state)
+{
+	static const struct
+	{
+		const char *url, *shown;
+	} cases[] = {{"http://me:tell-nobody@h/", "\"http://...@h/\""},
+			{"http://me:tell-nobody?/@@h:0/", "\"http://...@h:0/\""},
+			{"http://h:0/hook?key=tell-nobody", "\"http://h:0/hook?...\""},
+			{"ftp://h?tell-nobody@x", "\"ftp://...@x\""}, {"tell-nobody@h://", "\"...@h://\""},
+			{"?tell-nobody", "\"?...\""}};
+
+	(void)state;
+	for(size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sb_endpoint_row row = good;
+		struct sb_endpoint e;
+		struct said s = {0};
+
+		row.col[SB_EP_url] = cases[i].url;
+		assert_int_equal(-EINVAL, sb_endpoint_from_row(&e, "t", &row, note, &s));
+		if(strstr(s.text[0], cases[i].shown) == NULL || strstr(s.text[0], "tell-nobody") != NULL)
+			fail_msg("%s", s.text[0]);
+	}
 }
 
 static void good_urls_are_taken(void **state)
@@ -264,6 +288,7 @@ int main(void)
 			cmocka_unit_test(a_good_row_becomes_an_endpoint),
 			cmocka_unit_test(each_bad_value_is_named_with_its_column_and_what_was_found),
 			cmocka_unit_test(all_bad_columns_are_told_at_once_and_a_secret_never_is),
+			cmocka_unit_test(what_is_secret_in_a_url_is_not_repeated),
 			cmocka_unit_test(good_urls_are_taken),
 			cmocka_unit_test(globs_match_as_they_read),
 			cmocka_unit_test(trunks_and_dids_have_characters_of_their_own),

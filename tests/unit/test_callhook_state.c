@@ -13,7 +13,6 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "deliveries.h"
 #include "event.h"
 #include "lag.h"
 #include "log_fixture.h"
@@ -397,83 +396,30 @@ static void a_file_of_another_version_or_kind_is_refused_with_what_to_do(void **
 	assert_non_null(strstr(f->err, "/nonexistent/state.sqlite"));
 }
 
-static void deliveries_are_read_back_as_records_of_the_log(void **state)
+static unsigned mode_of(const char *path, const char *end)
 {
-	struct files *f = *state;
-	struct sb_deliveries *d;
-	struct sb_reader *r;
-	struct sb_rec rec;
-	struct sb_field field;
-	const uint8_t call[16] = {1, 2, 3};
-	struct sb_delivery v = {.endpoint = "crm",
-			.call = call,
-			.sequence = 4,
-			.at = 1000,
-			.epoch = 2,
-			.seq = 77,
-			.type = SB_CALL_ENDED,
-			.tries = 3,
-			.code = 204,
-			.latency_us = 5000,
-			.delivered = true};
+	char name[128];
+	struct stat st;
 
-	assert_int_equal(0, sb_deliveries_open(&d, f->dir, 1 << 20, 2, 99));
-	assert_int_equal(0, sb_deliveries_add(d, &v));
-	v.delivered = false;
-	v.code = 0;
-	v.error = "Connection refused";
-	assert_int_equal(0, sb_deliveries_add(d, &v));
-	sb_deliveries_close(d);
-	assert_int_equal(0, sb_reader_open(&r, f->dir, NULL, (struct sb_pos){0, 0}));
-	assert_int_equal(1, sb_reader_next(r, &rec));
-	assert_int_equal(SB_X_DELIVERY, rec.hdr.type);
-	assert_int_equal(2, rec.hdr.epoch);
-	assert_true(sb_find(rec.payload, rec.hdr.len, SB_C_D_CODE, &field));
-	assert_int_equal(204, sb_field_u64(&field));
-	assert_false(sb_find(rec.payload, rec.hdr.len, SB_C_D_ERROR, &field));
-	assert_int_equal(1, sb_reader_next(r, &rec));
-	assert_false(sb_find(rec.payload, rec.hdr.len, SB_C_D_CODE, &field));
-	assert_true(sb_find(rec.payload, rec.hdr.len, SB_C_D_ERROR, &field));
-	assert_memory_equal("Connection refused", field.data, field.len);
-	assert_int_equal(0, sb_reader_next(r, &rec));
-	sb_reader_close(r);
+	snprintf(name, sizeof(name), "%s%s", path, end);
+	assert_int_equal(0, stat(name, &st));
+	return st.st_mode & 0777;
 }
 
-static void deliveries_stay_within_their_size_and_keep_the_newest(void **state)
+static void nobody_else_can_read_the_file(void **state)
 {
 	struct files *f = *state;
-	struct sb_deliveries *d;
-	struct sb_reader *r;
-	struct sb_rec rec;
-	struct sb_field field;
-	const uint8_t call[16] = {1};
-	uint64_t first = 0, last = 0, n = 0, bytes = 0;
+	struct sb_pending p = row(1, 0, 5);
 
-	for(uint32_t epoch = 1; epoch <= 2; epoch++) {
-		assert_int_equal(0, sb_deliveries_open(&d, f->dir, 65536, epoch, 99));
-		for(unsigned i = 0; i < 2000; i++) {
-			struct sb_delivery v = {.endpoint = "crm", .call = call, .seq = i + 1, .epoch = epoch, .delivered = true};
-			assert_int_equal(0, sb_deliveries_add(d, &v));
-			if(i % 10 == 0)
-				assert_int_equal(0, sb_deliveries_flush(d));
-		}
-		assert_int_equal(0, sb_deliveries_lost(d));
-		sb_deliveries_close(d);
+	for(int old = 0; old < 2; old++) {
+		assert_int_equal(1, sb_store_park(f->s, old ? "a" : "b", &p));
+		assert_int_equal(0, sb_store_commit(f->s));
+		assert_int_equal(0600, mode_of(f->path, ""));
+		assert_int_equal(0600, mode_of(f->path, "-wal"));
+		assert_int_equal(0600, mode_of(f->path, "-shm"));
+		assert_int_equal(0, chmod(f->path, 0644));
+		again(f);
 	}
-	assert_int_equal(0, sb_reader_open(&r, f->dir, NULL, (struct sb_pos){0, 0}));
-	while(sb_reader_next(r, &rec) == 1) {
-		assert_true(sb_find(rec.payload, rec.hdr.len, SB_C_D_SEQ, &field));
-		last = sb_field_u64(&field);
-		first = first > 0 ? first : last;
-		bytes += 32 + rec.hdr.len;
-		n++;
-	}
-	assert_int_equal(0, sb_reader_damaged(r));
-	sb_reader_close(r);
-	assert_int_equal(2000, last);
-	assert_true(bytes <= 65536 + 8192);
-	assert_true(n > 200 && n < 2000);
-	assert_int_equal(2000 - n + 1, first);
 }
 
 static void segment_file(const char *dir, const char *name, size_t size)
@@ -572,8 +518,7 @@ int main(void)
 			WITH_FILES(a_file_of_version_1_is_brought_to_this_version_with_all_it_holds),
 			WITH_FILES(an_endpoint_that_is_forgotten_leaves_nothing),
 			WITH_FILES(a_file_of_another_version_or_kind_is_refused_with_what_to_do),
-			WITH_FILES(deliveries_are_read_back_as_records_of_the_log),
-			WITH_FILES(deliveries_stay_within_their_size_and_keep_the_newest),
+			WITH_FILES(nobody_else_can_read_the_file),
 			WITH_FILES(what_lies_behind_a_cursor_counts_each_segment_once),
 			cmocka_unit_test(what_a_result_leads_to),
 	};

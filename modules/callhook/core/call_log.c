@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "call_log_parts.h"
+#include "shared_text.h"
 #include "sink_place.h"
 
 #define LOOK_US 25000ull /* how often the number of records is looked at */
@@ -32,25 +33,14 @@ const char *sb_call_log_state_name(uint32_t state)
 
 void sb_call_log_status_error(const struct sb_call_log_status *s, char out[SB_CL_ERROR])
 {
-	for(int i = 0; i < 100; i++) {
-		uint32_t before = atomic_load(&s->text_version);
-
-		memcpy(out, s->error, SB_CL_ERROR);
-		out[SB_CL_ERROR - 1] = '\0';
-		atomic_thread_fence(memory_order_acquire);
-		if((before & 1) == 0 && atomic_load(&s->text_version) == before)
-			return;
-	}
-	out[0] = '\0';
+	sb_shared_text_get(&s->text_version, s->error, out, SB_CL_ERROR);
 }
 
 void cl_note_error(struct sb_call_log *c, const char *text)
 {
 	struct sb_call_log_status *s = c->cfg.status;
 
-	atomic_fetch_add(&s->text_version, 1);
-	snprintf(s->error, sizeof(s->error), "%s", text);
-	atomic_fetch_add(&s->text_version, 1);
+	sb_shared_text_set(&s->text_version, s->error, sizeof(s->error), text);
 	atomic_store(&s->error_at, c->now);
 }
 
@@ -131,9 +121,7 @@ int sb_call_log_new(
 	}
 	c->read = c->kept;
 	atomic_store(&cfg->status->aside_kept, aside);
-	if((atomic_load(&cfg->status->text_version) & 1)
-			!= 0) /* the process before this one was killed while it wrote there */
-		atomic_fetch_add(&cfg->status->text_version, 1);
+	sb_shared_text_take_over(&cfg->status->text_version);
 	show_cursor(c);
 	set_state(c, SB_CALL_LOG_UP);
 	*out = c;

@@ -169,8 +169,7 @@ static int keep_cursors(struct sb_deliver *d)
 		struct hook_endpoint *ep = &d->eps[i];
 		struct sb_pos c = sb_queue_cursor(&ep->queue);
 
-		if(hook_silent(ep)
-				|| (c.segment == ep->kept.pos.segment && c.offset == ep->kept.pos.offset))
+		if(hook_silent(ep) || (c.segment == ep->kept.pos.segment && c.offset == ep->kept.pos.offset))
 			continue;
 		err = sb_store_move(d->state, ep->cfg->id, c);
 		ep->kept.pos = c;

@@ -29,6 +29,18 @@ static int add_parked(const uint8_t call[16], uint32_t n, void *arg)
 	return sb_callset_add(&((struct hook_endpoint *)arg)->parked, call, n);
 }
 
+/* A clock that was set back since they were parked, or a schedule that was shortened, does not make them wait longer than the schedule says. */
+static int keep_to_schedule(struct hook_endpoint *ep)
+{
+	const struct sb_schedule *s = &ep->d->cfg.schedule;
+	int err = 0;
+
+	for(unsigned t = 0; t < s->tries && err == 0 && ep->parked.total > 0; t++)
+		err = sb_store_not_later(
+				ep->d->state, ep->cfg->id, t, ep->d->now + (uint64_t)sb_schedule_next(s, t, UINT32_MAX));
+	return err;
+}
+
 int hook_endpoint_load(struct hook_endpoint *ep)
 {
 	struct sb_deliver *d = ep->d;
@@ -38,6 +50,8 @@ int hook_endpoint_load(struct hook_endpoint *ep)
 	err = sb_store_cursor(d->state, ep->cfg->id, &ep->kept);
 	if(err == 0)
 		err = sb_store_calls(d->state, ep->cfg->id, add_parked, ep);
+	if(err == 0)
+		err = keep_to_schedule(ep);
 	if(err == 0)
 		err = sb_store_next_due(d->state, ep->cfg->id, &ep->due_at);
 	if(err == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What must be there before delivery begins: directories, the state file, a cursor for each endpoint. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,20 +55,42 @@ static int forget_gone(const struct sb_deliver_cfg *cfg, struct sb_store *s)
 	return err;
 }
 
+static struct sb_pos beginning(const struct sb_deliver_cfg *cfg)
+{
+	return cfg->begin.segment != 0 ? cfg->begin : (struct sb_pos){((uint64_t)cfg->log->epoch << 32) + 1, 0};
+}
+
+/* Nothing would be read until the epoch has come so far: the journal is a new one, or an older copy. */
+static bool ahead_of_the_log(const struct sb_deliver_cfg *cfg, const struct sb_endpoint *e, struct sb_cursor *c)
+{
+	char text[256];
+
+	if(c->pos.segment >> 32 <= cfg->log->epoch)
+		return false;
+	snprintf(text, sizeof(text),
+			"endpoint %s: its cursor %016llx is of another journal than the one in journal_dir, or of a newer copy: it "
+			"begins as a new endpoint",
+			e->id, (unsigned long long)c->pos.segment);
+	cfg->say(SB_DELIVER_WARNING, text);
+	c->pos = beginning(cfg);
+	return true;
+}
+
 static int prepare_endpoint(const struct sb_deliver_cfg *cfg, struct sb_store *s, const struct sb_endpoint *e)
 {
-	struct sb_cursor c = {.pos = cfg->begin};
-	int err;
+	struct sb_cursor c = {.pos = beginning(cfg)};
+	int err = sb_store_cursor(s, e->id, &c);
+	bool moved;
 
-	if(c.pos.segment == 0)
-		c.pos.segment = ((uint64_t)cfg->log->epoch << 32) + 1;
-	err = sb_store_cursor(s, e->id, &c);
 	if(err != 0 && err != -ENOENT)
 		return err;
-	if(err == 0 && strcmp(c.url, e->url) == 0 && (c.disabled_at == 0 || e->enabled))
+	moved = ahead_of_the_log(cfg, e, &c);
+	if(err == 0 && !moved && strcmp(c.url, e->url) == 0 && (c.disabled_at == 0 || e->enabled))
 		return 0;
-	c.disabled_at = 0;
-	c.disabled_why[0] = '\0';
+	if(strcmp(c.url, e->url) != 0 || !e->enabled) {
+		c.disabled_at = 0;
+		c.disabled_why[0] = '\0';
+	}
 	snprintf(c.url, sizeof(c.url), "%s", e->url);
 	return sb_store_set_cursor(s, e->id, &c);
 }

@@ -45,10 +45,22 @@ static void printable(char *out, size_t room, const char *s)
 	out[i] = '\0';
 }
 
+/* Without user and password, and without the query, which may hold a token. */
+static void url_shown(char *out, size_t room, const char *url)
+{
+	const char *begin = strstr(url, "://"), *at = strrchr(url, '@');
+	size_t scheme = begin != NULL && (at == NULL || begin < at) ? (size_t)(begin + 3 - url) : 0;
+	const char *rest = at != NULL ? at : url + scheme;
+	size_t shown = strcspn(rest, "?");
+
+	snprintf(out, room, "%.*s%s%.*s%s", (int)scheme, url, at != NULL ? "..." : "", (int)shown, rest,
+			rest[shown] != '\0' ? "?..." : "");
+}
+
 static void complain(struct check *c, enum sb_endpoint_col col, const char *good)
 {
 	const char *v = c->row->col[col], *id = c->row->col[SB_EP_id];
-	char text[SB_ENDPOINT_ERR_LEN], right[200], key[SB_ENDPOINT_ID_LEN] = "", value[100] = "";
+	char text[SB_ENDPOINT_ERR_LEN], right[200], key[SB_ENDPOINT_ID_LEN] = "", value[100] = "", shown[100];
 
 	printable(key, sizeof(key), id != NULL ? id : "");
 	if(v == NULL)
@@ -57,7 +69,9 @@ static void complain(struct check *c, enum sb_endpoint_col col, const char *good
 		snprintf(value, sizeof(value), "a text of %zu characters (not shown)", strlen(v));
 	else {
 		value[0] = '"';
-		printable(value + 1, sizeof(value) - 2, v);
+		if(col == SB_EP_url)
+			url_shown(shown, sizeof(shown), v);
+		printable(value + 1, sizeof(value) - 2, col == SB_EP_url ? shown : v);
 		strcat(value, "\"");
 	}
 	snprintf(right, sizeof(right), "%s", good != NULL ? good : good_values[col]);

@@ -48,6 +48,9 @@ struct sb_http
 {
 	CURLM *multi;
 	sb_http_done_f done;
+	unsigned fresh; /* posts that libcurl has not begun with */
+	int64_t stamp_at;
+	char stamp[24]; /* the second stamp_at */
 	unsigned flying;
 	struct slot **in_flight; /* for sb_http_cancel() */
 	unsigned room;
@@ -136,7 +139,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 		s->retry_after_s = 0;
 	} else if(n <= 2 && (*data == '\r' || *data == '\n')) {
 		s->complete = true;
-	} else if(n > 12 && strncasecmp(data, "retry-after:", 12) == 0) {
+	} else if(n > 12 && (*data | 0x20) == 'r' && strncasecmp(data, "retry-after:", 12) == 0) {
 		s->retry_after_s = retry_after(data + 12, n - 12);
 	}
 	return n;
@@ -293,17 +296,20 @@ void sb_http_peer_free(struct sb_http_peer *p)
 /* Content-Type leads: libcurl looks for it at the begin. */
 static int write_headers(struct slot *s, const struct sb_http_post *post)
 {
-	char signature[SB_SIGNATURE_LEN], stamp[24], *p = s->headers;
+	char signature[SB_SIGNATURE_LEN], *p = s->headers;
+	struct sb_http *h = s->peer->http;
 	int err = sb_sign(s->peer->cfg.signer, post->id, post->unix_s, post->body, post->len, signature);
 
 	if(err != 0)
 		return err;
 	if(strlen(post->id) > ID_MAX)
 		return -EINVAL;
-	snprintf(stamp, sizeof(stamp), "%" PRId64, post->unix_s);
+	if(h->stamp[0] == '\0' || h->stamp_at != post->unix_s)
+		snprintf(h->stamp, sizeof(h->stamp), "%" PRId64, post->unix_s);
+	h->stamp_at = post->unix_s;
 	p = stpcpy(p, "Content-Type: application/json\r\nUser-Agent: Signalbox\r\nwebhook-id: ");
 	p = stpcpy(stpcpy(p, post->id), "\r\nwebhook-timestamp: ");
-	p = stpcpy(stpcpy(p, stamp), "\r\nwebhook-signature: ");
+	p = stpcpy(stpcpy(p, h->stamp), "\r\nwebhook-signature: ");
 	stpcpy(p, signature);
 	return 0;
 }
@@ -333,6 +339,7 @@ int sb_http_post(struct sb_http_peer *p, const struct sb_http_post *post)
 	p->unused = s->next;
 	s->index = h->flying;
 	h->in_flight[h->flying++] = s;
+	h->fresh++;
 	return 0;
 }
 
@@ -347,7 +354,7 @@ static void land(struct slot *s)
 	s->peer->unused = s;
 }
 
-/* What was wrong with the receiver's certificate, or NULL. libcurl over GnuTLS (7.70 on) keeps its bits (gnutls_certificate_status_t). */
+/* What was wrong with the receiver's certificate, or NULL. libcurl over GnuTLS keeps the bits of gnutls_certificate_status_t. */
 static const char *certificate_error(const struct slot *s, CURLcode code)
 {
 	static const struct
@@ -370,6 +377,13 @@ static const char *certificate_error(const struct slot *s, CURLcode code)
 	return NULL;
 }
 
+/* A receiver that wants another client certificate, or one at all, ends the connection; GnuTLS does not tell which alert came. */
+static bool after_tls(const struct slot *s, CURLcode code, const char *curl)
+{
+	return strstr(curl, "fatal alert") != NULL
+		   || (has(s->peer->cfg.cert_file) && (code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING));
+}
+
 /* Why no status came. */
 static void explain(const struct slot *s, CURLcode code, char *out, size_t room)
 {
@@ -380,8 +394,7 @@ static void explain(const struct slot *s, CURLcode code, char *out, size_t room)
 		snprintf(out, room, "more than %u bytes of headers", SB_HTTP_RESPONSE_MAX);
 	else if(certificate != NULL)
 		snprintf(out, room, "TLS: the receiver's certificate was refused: %s", certificate);
-	else if(strstr(curl, "fatal alert") != NULL
-			|| strstr(curl, "non-properly terminated") != NULL) /* GnuTLS does not tell which */
+	else if(after_tls(s, code, curl))
 		snprintf(out, room, "TLS: the receiver ended the connection (%.100s); it may %s", curl,
 				has(s->peer->cfg.cert_file) ? "not take the client certificate in cert_file"
 											: "want a client certificate (cert_file, key_file)");
@@ -424,6 +437,7 @@ void sb_http_perform(struct sb_http *h)
 	CURLMsg *m;
 	int running, left;
 
+	h->fresh = 0;
 	curl_multi_perform(h->multi, &running);
 	while((m = curl_multi_info_read(h->multi, &left)) != NULL) {
 		if(m->msg != CURLMSG_DONE)
@@ -439,6 +453,8 @@ bool sb_http_wait(struct sb_http *h, int wake_fd, int ms)
 	struct curl_waitfd fd = {.fd = wake_fd, .events = CURL_WAIT_POLLIN};
 	uint64_t count;
 
+	if(h->fresh > 0)
+		return false;
 	curl_multi_poll(h->multi, &fd, wake_fd >= 0 ? 1 : 0, ms, NULL);
 	if(wake_fd < 0 || (fd.revents & CURL_WAIT_POLLIN) == 0)
 		return false;

@@ -11,6 +11,7 @@
 #include "layer_line.h"
 #include "layer_parts.h"
 #include "layer_syslog.h"
+#include "shared_text.h"
 #include "sink_place.h"
 
 #define RETRY_FIRST_US 100000u
@@ -32,23 +33,12 @@ void sb_layer_say(const struct sb_layer_cfg *cfg, bool error, const char *fmt, .
 void sb_layer_set_error(struct sb_layer_status *s, const char *text)
 {
 	atomic_fetch_add(&s->errors, 1);
-	atomic_fetch_add(&s->text_version, 1);
-	snprintf(s->error, sizeof(s->error), "%s", text);
-	atomic_fetch_add(&s->text_version, 1);
+	sb_shared_text_set(&s->text_version, s->error, sizeof(s->error), text);
 }
 
 void sb_layer_status_error(const struct sb_layer_status *s, char out[SB_LAYER_ERROR_LEN])
 {
-	for(int i = 0; i < 100; i++) {
-		uint32_t before = atomic_load(&s->text_version);
-
-		memcpy(out, s->error, SB_LAYER_ERROR_LEN);
-		out[SB_LAYER_ERROR_LEN - 1] = '\0';
-		atomic_thread_fence(memory_order_acquire);
-		if((before & 1) == 0 && atomic_load(&s->text_version) == before)
-			return;
-	}
-	out[0] = '\0';
+	sb_shared_text_get(&s->text_version, s->error, out, SB_LAYER_ERROR_LEN);
 }
 
 const char *sb_layer_state_name(uint32_t state)
@@ -225,8 +215,7 @@ int sb_layer_new(struct sb_layer_log **out, const struct sb_layer_cfg *cfg, char
 	if(cfg->sink >= 0)
 		sb_log_sink_done(cfg->log->sh, cfg->sink, l->kept.pos.segment);
 	show(l);
-	if((atomic_load(&cfg->status->text_version) & 1) != 0) /* the one before was killed while it wrote there */
-		atomic_fetch_add(&cfg->status->text_version, 1);
+	sb_shared_text_take_over(&cfg->status->text_version);
 	atomic_store(&cfg->status->state, SB_LAYER_WRITING);
 	*out = l;
 	l = NULL;

@@ -15,6 +15,9 @@
 struct sb_signer
 {
 	struct hmac_sha256_ctx ctx;
+	int64_t at; /* the second that is in stamp */
+	size_t stamp_len;
+	char stamp[32];
 };
 
 static int digit(char c)
@@ -100,11 +103,13 @@ int sb_sign(
 		struct sb_signer *s, const char *id, int64_t unix_s, const void *body, size_t len, char out[SB_SIGNATURE_LEN])
 {
 	uint8_t sum[SHA256_DIGEST_SIZE];
-	char stamp[32];
-	int n = snprintf(stamp, sizeof(stamp), ".%" PRId64 ".", unix_s);
 
+	if(s->stamp_len == 0 || s->at != unix_s) {
+		s->stamp_len = (size_t)snprintf(s->stamp, sizeof(s->stamp), ".%" PRId64 ".", unix_s);
+		s->at = unix_s;
+	}
 	hmac_sha256_update(&s->ctx, strlen(id), (const uint8_t *)id);
-	hmac_sha256_update(&s->ctx, (size_t)n, (const uint8_t *)stamp);
+	hmac_sha256_update(&s->ctx, s->stamp_len, (const uint8_t *)s->stamp);
 	hmac_sha256_update(&s->ctx, len, body);
 	hmac_sha256_digest(&s->ctx, sizeof(sum), sum);
 	memcpy(out, "v1,", 3);

@@ -380,6 +380,15 @@ int sb_store_hasten(struct sb_store *s, const char *endpoint, uint64_t now)
 	return sb_store_finish_change(s, st);
 }
 
+int sb_store_not_later(struct sb_store *s, const char *endpoint, uint32_t tries, uint64_t at)
+{
+	sqlite3_stmt *st = sb_store_change(s, ST_NOT_LATER, endpoint);
+
+	sqlite3_bind_int64(st, 2, tries);
+	sqlite3_bind_int64(st, 3, (int64_t)at);
+	return sb_store_finish_change(s, st);
+}
+
 void sb_store_read_row(sqlite3_stmt *st, struct sb_pending *p)
 {
 	memset(p, 0, sizeof(*p));

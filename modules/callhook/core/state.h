@@ -75,6 +75,8 @@ int sb_store_again(struct sb_store *s, const char *endpoint, const struct sb_pen
 int sb_store_unpark(struct sb_store *s, const char *endpoint, const struct sb_pending *p, uint64_t now);
 /** An endpoint is back: events refused at most twice while it was going away come due at `now`. */
 int sb_store_hasten(struct sb_store *s, const char *endpoint, uint64_t now);
+/** Nothing of so many tries comes due later than at `at`. */
+int sb_store_not_later(struct sb_store *s, const char *endpoint, uint32_t tries, uint64_t at);
 /** Into `dead`; a parked one is to be unparked too. @param body the event as it is sent, so that it can be sent when the journal no
  * longer has it; NULL: it could not be had */
 int sb_store_bury(struct sb_store *s, const char *endpoint, const struct sb_pending *p, const char *body, size_t len,
