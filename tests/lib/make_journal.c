@@ -592,17 +592,3 @@ int make_journal(const char *dir, int on_disk)
 	free(m);
 	return rc;
 }
-
-#ifndef MAKE_JOURNAL_NO_MAIN
-int main(int argc, char **argv)
-{
-	if(argc < 2) {
-		fprintf(stderr, "make_journal DIR [spool]: writes made-up calls; with 'spool' they stay in the spool\n");
-		return 2;
-	}
-	int rc = make_journal(argv[1], argc < 3);
-	if(rc != 0)
-		fprintf(stderr, "make_journal: %s\n", strerror(-rc));
-	return rc != 0;
-}
-#endif

@@ -2,7 +2,6 @@
 /**
  * The command as a person runs it, over a journal of made-up calls: once on disk, once still in the spool.
  */
-#define MAKE_JOURNAL_NO_MAIN
 #define main signalbox_main
 #include "../lib/make_journal.c"
 #include "../../modules/cli/main.c"

@@ -33,7 +33,7 @@
 			   "(SELECT segment, offset FROM pending WHERE endpoint = ?1 AND call_id = ?2 "                         \
 			   "ORDER BY segment, offset LIMIT 1)")                                                                 \
 	X(HASTEN, "UPDATE pending SET next_at = ?2 WHERE endpoint = ?1 AND next_at > ?2 AND tries <= 2")                \
-	X(NOT_LATER, "UPDATE pending SET next_at = ?3 WHERE endpoint = ?1 AND next_at > ?3 AND tries = ?2")              \
+	X(NOT_LATER, "UPDATE pending SET next_at = ?3 WHERE endpoint = ?1 AND next_at > ?3 AND tries = ?2")             \
 	X(DUE, "SELECT " SB_ROW_READ " FROM pending "                                                                   \
 		   "WHERE endpoint = ?1 AND next_at > 0 AND next_at <= ?2 ORDER BY next_at LIMIT ?3")                       \
 	X(NEXT_DUE, "SELECT min(next_at) FROM pending WHERE endpoint = ?1 AND next_at > 0")                             \
