@@ -3,6 +3,10 @@
 #include "hook.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "core/globals.h"
 #include "core/kemi.h"
@@ -10,6 +14,9 @@
 #include "user.h"
 
 MODULE_VERSION
+
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_MS 50
 
 struct hook_params hook_params = {
 		.db_url = "sqlite:///var/lib/signalbox/signalbox.db",
@@ -82,9 +89,30 @@ static bool params_ok(void)
 	return text_ok("state_dir", hook_params.state_dir, SB_LOG_PATH - 32) && ok;
 }
 
+/* Cursors have one owner. The descriptor is inherited: the lock goes with the last process of this instance. */
+static int lock_state_dir(void)
+{
+	int fd = open(hook_params.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if(fd < 0)
+		return 0; /* whoever needs it says what is wrong with it */
+	for(int tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+		if(tries < LOCK_TRIES && (errno == EWOULDBLOCK || errno == EINTR)) {
+			poll(NULL, 0, LOCK_PAUSE_MS);
+			continue;
+		}
+		LM_ERR("state_dir %s is in use by another Kamailio (fuser -v %s names its processes); stop it, or give this one "
+			   "a state_dir of its own\n",
+				hook_params.state_dir, hook_params.state_dir);
+		close(fd);
+		return -1;
+	}
+	return 0;
+}
+
 static int init(void)
 {
-	if(!params_ok() || callstate_load_api(&hook_callstate) < 0 || hook_shared_init() < 0)
+	if(!params_ok() || callstate_load_api(&hook_callstate) < 0 || lock_state_dir() < 0 || hook_shared_init() < 0)
 		return -1;
 	for(size_t i = 0; i < HOOK_SINKS; i++) {
 		if(hook_sinks[i]->init() < 0)

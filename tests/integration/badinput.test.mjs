@@ -135,3 +135,21 @@ test('a_second_instance_on_the_same_spool_is_refused_and_the_first_goes_on', asy
     await first.stop();
   }
 });
+
+test('a_second_instance_on_the_same_state_dir_is_refused_and_the_first_goes_on', async () => {
+  const first = await start({ name: 'first-state' });
+  const second = await prepare({ name: 'second-state' });
+  try {
+    second.o.defines = { HOOKS_DIR: first.hooks };
+    second.configure();
+    const r = await refused(second);
+    assert.match(r.log, literal(`state_dir ${first.hooks} is in use by another Kamailio`));
+    assert.equal(r.left, false);
+    assert.equal((await first.rpc('callhook.endpoints')).length, 1);
+    await first.down();
+    await second.up();
+  } finally {
+    await second.stop();
+    await first.stop();
+  }
+});
