@@ -86,6 +86,7 @@ async function away(sb) {
   const load = await Load.start(sb, { rate: AWAY.rate, hold: 1000, name: 'away' });
   await sleep(AWAY.seconds * 1000);
   const counted = await load.stop();
+  await Promise.all(sb.sipps.filter((s) => !s.proc.exited).map((s) => s.stop()));
   const behind = { hooks: await shell(sb, 'hooks'), callLog: callLogLine(await sb.rpc('callhook.call_log')), ms: Date.now() - from };
   await Promise.all([sb.receiver.open(), release()]);
   const back = Date.now();
@@ -102,7 +103,7 @@ async function away(sb) {
   return {
     load, counted, ids, behind, caughtUp, hooks: await shell(sb, 'hooks'), callLog: callLogLine(await sb.rpc('callhook.call_log')),
     received: new Set(sb.receiver.events().map((e) => e.data.sip_call_id).filter((id) => ids.has(id))).size,
-rows: (await sb.sql('SELECT sip_call_id FROM callstate_call WHERE ended_at IS NOT NULL;')).trim().split('\n').filter((id) => ids.has(id)).length,
+    rows: (await sb.sql('SELECT sip_call_id FROM callstate_call WHERE ended_at IS NOT NULL;')).trim().split('\n').filter((id) => ids.has(id)).length,
   };
 }
 
