@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "log.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 static char *put_hex(char *out, uint64_t v)
 {
 	unsigned shift = 60;
