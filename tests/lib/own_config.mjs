@@ -255,6 +255,7 @@ modparam("callhook", "state_dir", "${this.data}/hooks")\nmodparam("callhook", "d
     this.ua?.close();
     await this.receiver?.close();
     await this.mariadb?.stop();
+    await this.neighbourDb?.stop();
     this.ports?.close();
     this.sweep();
     this.forget?.();
@@ -269,7 +270,7 @@ modparam("callhook", "state_dir", "${this.data}/hooks")\nmodparam("callhook", "d
  * @param o.name      names its folder
  * @param o.defines   as for `kamailio -A`: WITH_TLS, …
  * @param o.before    called with the run when its ports and receiver are there, before the database is made
- * @param o.mariadb   o.before has set x.mariadb: the tables go there
+ * @param o.mariadb   o.before has set x.mariadb: the tables go there; x.neighbourDb: another module's Mariadb, stopped at the end
  * @param o.sql       run on the database
  * @param o.listen    further sockets; o.tcp: with TCP; o.args: further options of kamailio
  * @param o.receiver  another Receiver
