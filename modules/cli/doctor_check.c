@@ -6,109 +6,45 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define MIB (UINT64_C(1024) * 1024)
+/** The first of the mildest. */
+static size_t mildest(const struct findings *all)
+{
+	static const unsigned weight[LEVELS] = {[LEVEL_OK] = 0, [LEVEL_UNKNOWN] = 1, [LEVEL_WARN] = 2, [LEVEL_BAD] = 3};
+	size_t at = 0;
+	for(size_t i = 1; i < all->n; i++) {
+		if(weight[all->f[i].level] < weight[all->f[at].level])
+			at = i;
+	}
+	return at;
+}
 
 struct finding *finding_add(struct findings *all, enum level level, const char *what)
 {
-	struct finding *f = &all->f[all->n < DOCTOR_FINDINGS ? all->n++ : DOCTOR_FINDINGS - 1];
+	if(all->n == DOCTOR_FINDINGS) {
+		size_t at = mildest(all);
+		all->left_out[all->f[at].level]++;
+		all->n--;
+		memmove(&all->f[at], &all->f[at + 1], (all->n - at) * sizeof(all->f[0]));
+	}
+	struct finding *f = &all->f[all->n++];
 	*f = (struct finding){.level = level};
 	SAY(f->what, "%s", what);
 	return f;
 }
 
-static struct text size(uint64_t bytes)
+struct finding *finding_unknown(struct findings *all, const char *what)
 {
-	struct text t = {""};
-	if(bytes >= 10 * 1024 * MIB)
-		SAY(t.s, "%" PRIu64 " GiB", bytes / 1024 / MIB);
-	else if(bytes >= 10 * MIB)
-		SAY(t.s, "%" PRIu64 " MiB", bytes / MIB);
-	else
-		SAY(t.s, "%" PRIu64 " kiB", bytes / 1024);
-	return t;
+	struct finding *f = finding_add(all, LEVEL_UNKNOWN, what);
+	SAY(f->fix, "sudo signalbox doctor");
+	return f;
 }
 
-void check_folder(struct findings *all, const struct folder_facts *f)
+void findings_count(const struct findings *all, size_t count[LEVELS])
 {
-	struct finding *r = finding_add(all, LEVEL_OK, f->name);
-	const char *user = f->user_known ? f->user_name : "kamailio";
-	SAY(r->found, "%s", f->path);
-	if(f->error != 0) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, ": %s", strerror(f->error));
-		if(f->error == ENOENT)
-			SAY(r->fix, "install -d -m 750 -o %s -g %s %s", user, user, f->path);
-		else
-			SAY(r->fix, "run signalbox doctor as root");
-	} else if(!f->is_dir) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, ": not a directory");
-		SAY(r->fix, "move it away, then: install -d -m 750 -o %s -g %s %s", user, user, f->path);
-	} else if(f->user_known && f->uid != f->user && f->user != 0) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, ": belongs to %s, Kamailio is %s", f->owner, f->user_name);
-		SAY(r->fix, "chown -R %s: %s", user, f->path);
-	} else if((f->mode & S_IWOTH) != 0 || (f->private && (f->mode & (S_IROTH | S_IXOTH)) != 0)) {
-		r->level = (f->mode & S_IWOTH) != 0 ? LEVEL_BAD : LEVEL_WARN;
-		SAY(r->found, ": anybody may %s it (mode %03o)", (f->mode & S_IWOTH) != 0 ? "write to" : "read",
-				f->mode & 0777);
-		SAY(r->fix, "chmod 750 %s", f->path);
-	} else {
-		SAY(r->found, ": of %s, mode %03o", f->owner, f->mode & 0777);
-	}
-}
-
-void check_spool(struct findings *all, const struct room_facts *f)
-{
-	struct finding *r = finding_add(all, LEVEL_OK, "spool room");
-	if(f->error != 0) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, "%s: %s", f->path, strerror(f->error));
-		SAY(r->fix, "systemd-tmpfiles --create, or: install -d -m 750 -o kamailio -g kamailio %s", f->path);
-		return;
-	}
-	uint64_t wants = f->limit > f->used ? f->limit - f->used : 0;
-	SAY(r->found, "%s, %s free, holds %s, spool_limit %s", f->tmpfs ? "tmpfs" : "no tmpfs", size(f->free).s,
-			size(f->used).s, size(f->limit).s);
-	if(!f->tmpfs) {
-		r->level = LEVEL_WARN;
-		SAY(r->found, ": SIP workers wait for a disk");
-		SAY(r->fix, "modparam(\"callstate\", \"spool_dir\", \"/run/signalbox/spool\") or another folder on tmpfs");
-	}
-	if(f->free < f->size / 20) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, ": nearly full, events are about to be left out");
-		SAY(r->fix, "%ssee what fills it: du -a %s; is the journal's disk full? kamcmd callstate.journal",
-				r->fix[0] != '\0' ? "; " : "", f->path);
-	} else if(f->free < wants && r->level == LEVEL_OK) {
-		r->level = LEVEL_WARN;
-		SAY(r->found, ": spool_limit does not fit; nine tenths of the file system count instead");
-		SAY(r->fix, "lower spool_limit, or give it a tmpfs of its own: mount -t tmpfs -o size=%" PRIu64 "m tmpfs %s",
-				(f->limit + f->limit / 4) / MIB, f->path);
-	}
-}
-
-void check_journal(struct findings *all, const struct room_facts *f)
-{
-	struct finding *r = finding_add(all, LEVEL_OK, "journal room");
-	if(f->error != 0) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, "%s: %s", f->path, strerror(f->error));
-		return;
-	}
-	uint64_t wants = f->limit > f->used ? f->limit - f->used : 0;
-	SAY(r->found, "%s free, holds %s, journal_limit %s", size(f->free).s, size(f->used).s, size(f->limit).s);
-	if(f->free < 100 * MIB || f->free < f->size / 100) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, ": nearly full; then events wait in the spool, and are left out once that is full");
-		SAY(r->fix, "make room on the disk of %s, or lower journal_keep and journal_limit", f->path);
-	} else if(f->free < wants) {
-		r->level = LEVEL_WARN;
-		SAY(r->found, ": with a receiver away for long the disk is full before the limit is reached");
-		SAY(r->fix, "lower journal_limit to %" PRIu64 " (MB), or make room", (f->used + f->free / 10 * 9) / MIB);
-	}
+	memcpy(count, all->left_out, sizeof(all->left_out));
+	for(size_t i = 0; i < all->n; i++)
+		count[all->f[i].level]++;
 }
 
 /** The word behind an option in a command line, where it stands for the last time; "-xfm" is taken as "-x fm". */
@@ -127,6 +63,11 @@ static bool has_option(const char *cmdline, const char *option, const char *valu
 
 static void check_files(struct findings *all, const struct process_facts *f)
 {
+	if(!f->files_known) {
+		SAY(finding_unknown(all, "open files")->found, "those of pid %d may not be looked at by this user",
+				(int)f->pid);
+		return;
+	}
 	struct finding *r = finding_add(all, LEVEL_OK, "open files");
 	SAY(r->found, "a process has %" PRIu64 " open at most, %" PRIu64 " are allowed", f->files_most, f->files_limit);
 	if(f->files_most * 5 >= f->files_limit * 4)
@@ -137,32 +78,62 @@ static void check_files(struct findings *all, const struct process_facts *f)
 		SAY(r->fix, "LimitNOFILE=65536 in the unit (systemctl edit kamailio), or ulimit -n 65536 before the start");
 }
 
-void check_process(struct findings *all, const struct process_facts *f)
+static void check_running(struct findings *all, const struct process_facts *f)
 {
 	struct finding *r = finding_add(all, LEVEL_OK, "kamailio");
-	if(f->pid == 0) {
-		r->level = LEVEL_WARN;
-		SAY(r->found, "none runs on this spool");
-		SAY(r->fix, "systemctl start kamailio; when it does not come up, its log says why");
-		return;
-	}
 	SAY(r->found, "runs as %s, pid %d", f->user_name, (int)f->pid);
 	if(f->exe_replaced || f->module_replaced) {
 		r->level = LEVEL_WARN;
 		SAY(r->found, ": %s was replaced since it started", f->exe_replaced ? "its program" : "a module");
 		SAY(r->fix, "systemctl restart kamailio (answered calls go on)");
+	} else if(!f->exe_known) {
+		r->level = LEVEL_UNKNOWN;
+		SAY(r->found, "; whether its program or a module was replaced since it started, this user may not see");
+		SAY(r->fix, "sudo signalbox doctor");
 	}
-	r = finding_add(all, LEVEL_OK, "allocator");
+}
+
+static void check_allocator(struct findings *all, const struct process_facts *f)
+{
+	if(f->cmdline[0] == '\0') {
+		SAY(finding_unknown(all, "allocator")->found, "the command line of pid %d may not be read by this user",
+				(int)f->pid);
+		return;
+	}
+	struct finding *r = finding_add(all, LEVEL_OK, "allocator");
 	if(has_option(f->cmdline, "-x", "fm")) {
 		SAY(r->found, "fm");
-	} else {
-		r->level = LEVEL_WARN;
-		SAY(r->found, "not the fast one; each call costs twice the time");
-		SAY(r->fix, "start Kamailio with -x fm -X fm (docs/operating.md)");
+		return;
 	}
+	r->level = LEVEL_WARN;
+	SAY(r->found, "not the fast one; each call costs twice the time");
+	SAY(r->fix, "start Kamailio with -x fm -X fm (docs/operating.md)");
+}
+
+void check_process(struct findings *all, const struct process_facts *f)
+{
+	if(f->locked_out) {
+		SAY(finding_unknown(all, "kamailio")->found, "whether one runs: %s may not be read by this user", f->lock);
+		return;
+	}
+	if(f->hidden) {
+		SAY(finding_unknown(all, "kamailio")->found,
+				"pid %d holds %s, and is not to be seen in /proc: of another user, or in a container", (int)f->pid,
+				f->lock);
+		return;
+	}
+	if(f->pid == 0) {
+		struct finding *r = finding_add(all, LEVEL_WARN, "kamailio");
+		SAY(r->found, "none runs on this spool");
+		SAY(r->fix, "systemctl start kamailio; when it does not come up, its log says why");
+		return;
+	}
+	check_running(all, f);
+	check_allocator(all, f);
 	check_files(all, f);
-	r = finding_add(all, LEVEL_OK, "core dumps");
-	SAY(r->found,
+	if(!f->files_known)
+		return;
+	SAY(finding_add(all, LEVEL_OK, "core dumps")->found,
 			f->core_off ? "off: a crash would leave nothing to look at (LimitCORE=infinity turns them on)" : "on");
 }
 
@@ -170,7 +141,12 @@ void check_version(struct findings *all, const struct version_facts *f)
 {
 	struct finding *r = finding_add(all, LEVEL_OK, f->module);
 	SAY(r->found, "%s", f->path);
-	if(f->error != 0) {
+	if(f->error == EACCES || (f->error != 0 && f->guessed)) {
+		r->level = LEVEL_UNKNOWN;
+		SAY(r->found, f->guessed ? ": not there; what Kamailio has loaded, this user may not see"
+								 : ": may not be read by this user");
+		SAY(r->fix, "sudo signalbox doctor");
+	} else if(f->error != 0) {
 		r->level = LEVEL_BAD;
 		SAY(r->found, ": %s", strerror(f->error));
 		SAY(r->fix, "make install, or the package signalbox");
@@ -217,27 +193,6 @@ void check_clock(struct findings *all, const struct clock_facts *f)
 		SAY(r->found, ", kept by NTP");
 }
 
-void check_damage(struct findings *all, const struct damage_facts *f)
-{
-	struct finding *r = finding_add(all, LEVEL_OK, "journal");
-	if(f->damaged > 0) {
-		r->level = LEVEL_BAD;
-		SAY(r->found, "%" PRIu64 " damaged %s in the newest %s; ", f->damaged, f->damaged == 1 ? "place" : "places",
-				size(f->read_bytes).s);
-		SAY(r->fix, "look after that disk (smartctl -a, dmesg); what is damaged is passed over");
-	}
-	if(f->aside > 0) {
-		r->level = r->level == LEVEL_BAD ? LEVEL_BAD : LEVEL_WARN;
-		SAY(r->found, "%zu %s put aside, as %s; ", f->aside, f->aside == 1 ? "file was" : "files were", f->one);
-		SAY(r->fix, "%sa power cut, or two systems on one folder; keep what you want of it, then: rm %s",
-				r->fix[0] != '\0' ? "; " : "", f->one);
-	}
-	if(r->level == LEVEL_OK)
-		SAY(r->found, "no damage in the newest %s", size(f->read_bytes).s);
-	else
-		r->found[strlen(r->found) - 2] = '\0';
-}
-
 /** The value of "Key=" in lines; "" if it is not there. */
 static struct text value_of(const char *lines, const char *key)
 {
@@ -269,31 +224,6 @@ void check_systemd(struct findings *all, const char *show, const char *spool)
 	}
 	r = finding_add(all, LEVEL_OK, "systemd");
 	SAY(r->found, "a stop of the unit leaves the spool");
-}
-
-void check_endpoint(struct findings *all, const struct endpoint_facts *f)
-{
-	struct finding *r = finding_add(all, LEVEL_OK, "endpoint");
-	const uint64_t late = 60ull * 1000000;
-	SAY(r->found, "%s: %s", f->id, f->state);
-	if(f->pending > 0)
-		SAY(r->found, ", %" PRIu64 " %s", f->pending, f->pending == 1 ? "event waits" : "events wait");
-	if(f->dead > 0)
-		SAY(r->found, ", %" PRIu64 " given up", f->dead);
-	if(f->oldest_at != 0 && f->now > f->oldest_at)
-		SAY(r->found, ", oldest %s behind", text_span(f->now - f->oldest_at).s);
-	if(strcmp(f->state, "disabled") == 0) {
-		r->level = LEVEL_BAD;
-		SAY(r->fix, "mend the receiver, then: kamcmd callhook.enable %s", f->id);
-	} else if(strcmp(f->state, "paused") == 0 || (f->oldest_at != 0 && f->now > f->oldest_at + late)) {
-		r->level = LEVEL_WARN;
-		SAY(r->fix, "mend the receiver; nothing is lost meanwhile. kamcmd callhook.endpoints");
-	} else if(f->dead > 0) {
-		r->level = LEVEL_WARN;
-		SAY(r->fix, "see why, then send them again: kamcmd callhook.dead %s; kamcmd callhook.replay %s", f->id, f->id);
-	}
-	if(r->level != LEVEL_OK && f->error[0] != '\0')
-		SAY(r->found, ": %s", text_plain(f->error, strlen(f->error)).s);
 }
 
 void check_rtpengine(struct findings *all, const char *address, const char *error, uint64_t us)

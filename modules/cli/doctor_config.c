@@ -27,6 +27,11 @@ static const char *defined(const struct config *c, const char *name)
 	return NULL;
 }
 
+bool config_defined(const struct config *c, const char *name)
+{
+	return defined(c, name) != NULL;
+}
+
 static void keep(struct config_pair *list, size_t *n, const char *key, const char *value)
 {
 	size_t i = 0;
@@ -100,7 +105,8 @@ static void modparam(struct config *c, const char *p)
 	value_word(c, p, value, sizeof(value));
 	for(char *save = NULL, *m = strtok_r(modules, "|", &save); m != NULL; m = strtok_r(NULL, "|", &save)) {
 		snprintf(key, sizeof(key), "%s.%s", m, name);
-		if(strcmp(m, "callstate") == 0 || strcmp(m, "callhook") == 0 || strcmp(m, "rtpengine") == 0)
+		if(strcmp(m, "callstate") == 0 || strcmp(m, "callhook") == 0 || strcmp(m, "rtpengine") == 0
+				|| strcmp(key, "usrloc.db_url") == 0)
 			keep(c->set, &c->sets, key, value);
 	}
 }

@@ -33,5 +33,6 @@ bool config_read(struct config *c, const char *path, config_load load, void *arg
 
 /** The last value of a parameter, "callstate.spool_dir"; NULL: not set. */
 const char *config_get(const struct config *c, const char *key);
+bool config_defined(const struct config *c, const char *name);
 
 #endif

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <poll.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,19 +16,21 @@
 
 #define PING_MS 1000
 
-static uint64_t clock_us(clockid_t which)
+struct tables
 {
-	struct timespec t;
-	clock_gettime(which, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
+	struct doctor *d;
+	const char *what, *only; /* only: the one table that counts; NULL: all */
+	const char *fix;
+	unsigned wrong;
+};
 
 static void on_table(const struct sb_db_finding *t, void *arg)
 {
-	struct doctor *d = arg;
-	if(t->good)
+	struct tables *all = arg;
+	if(t->good || (all->only != NULL && strcmp(all->only, t->table) != 0))
 		return;
-	struct finding *f = finding_add(&d->all, LEVEL_BAD, "database");
+	all->wrong++;
+	struct finding *f = finding_add(&all->d->all, LEVEL_BAD, all->what);
 	SAY(f->found, "table %s", t->table);
 	if(t->missing)
 		SAY(f->found, " is missing");
@@ -39,51 +40,116 @@ static void on_table(const struct sb_db_finding *t, void *arg)
 		SAY(f->found, ", without %s", t->columns);
 	if(t->indexes[0] != '\0')
 		SAY(f->found, ", without index %s", t->indexes);
-	SAY(f->fix, "signalbox db migrate");
+	SAY(f->fix, "%s", all->fix);
+}
+
+bool doctor_database_url(struct doctor *d, struct sb_db_url *url, char *said, size_t cap)
+{
+	char *text = NULL;
+	size_t len;
+	struct cli quiet = *d->c;
+	quiet.err = open_memstream(&text, &len);
+	if(quiet.err == NULL)
+		return false;
+	int rc = cli_database_url(&quiet, url);
+	fclose(quiet.err);
+	if(said != NULL)
+		snprintf(said, cap, "%.*s", text != NULL ? (int)strcspn(text, "\n") : 0, text != NULL ? text : "");
+	free(text);
+	return rc == CLI_OK;
+}
+
+/** The file that names the call log's database is there, and this user may not read it. */
+static bool database_is_hidden(const struct doctor *d)
+{
+	char path[CLI_PATH + 32];
+	const char *env = getenv("SIGNALBOX_DB");
+	snprintf(path, sizeof(path), "%s/hooks/database", d->c->dir);
+	return d->c->db[0] == '\0' && (env == NULL || env[0] == '\0') && access(path, R_OK) != 0 && errno == EACCES;
+}
+
+/** Opens it, or says why not. */
+static struct sb_db *open_database(struct doctor *d, const struct sb_db_url *url)
+{
+	struct sb_db *db = NULL;
+	char err[SB_DB_ERROR];
+	int rc = sb_db_open(&db, url, false, 5000, err, sizeof(err));
+	if(rc == 0)
+		return db;
+	bool hidden = rc == -EACCES && url->dialect == SB_SQLITE;
+	struct finding *f = hidden ? finding_unknown(&d->all, "database") : finding_add(&d->all, LEVEL_BAD, "database");
+	SAY(f->found, "%s: %s", url->shown, err);
+	if(!hidden)
+		SAY(f->fix, "%s",
+				rc == -ENOENT ? "signalbox db migrate"
+							  : "is it up, and do user, password and network fit? Calls do not notice; the call log "
+								"catches up");
+	return NULL;
+}
+
+static bool has_routing(struct sb_db *db)
+{
+	struct sb_db_value p = {SB_DB_TEXT, 0, SB_SCHEMA_ROW_ROUTING, strlen(SB_SCHEMA_ROW_ROUTING)};
+	return sb_db_query(db, "SELECT 1 FROM version WHERE table_name = ?", &p, 1, NULL, NULL) > 0;
 }
 
 void doctor_database(struct doctor *d)
 {
 	struct sb_db_url url;
-	struct sb_db *db;
-	char err[SB_DB_ERROR], *said = NULL;
-	size_t len;
-	struct cli quiet = *d->c;
-	quiet.err = open_memstream(&said, &len);
-	int rc = quiet.err != NULL ? cli_database_url(&quiet, &url) : CLI_USAGE;
-	if(quiet.err != NULL)
-		fclose(quiet.err);
-	if(rc != CLI_OK) {
+	char err[SB_DB_ERROR];
+	if(database_is_hidden(d)) {
+		SAY(finding_unknown(&d->all, "database")->found,
+				"%s/hooks/database, which names it, may not be read by this user", d->c->dir);
+		return;
+	}
+	if(!doctor_database_url(d, &url, err, sizeof(err))) {
 		struct finding *f = finding_add(&d->all, LEVEL_BAD, "database");
-		SAY(f->found, "%.*s", said != NULL ? (int)strcspn(said, "\n") : 0, said != NULL ? said : "");
+		SAY(f->found, "%s", err);
 		SAY(f->fix, "correct call_log or db_url of callhook, or give --db URL");
-		free(said);
 		return;
 	}
-	free(said);
-	rc = sb_db_open(&db, &url, false, 5000, err, sizeof(err));
-	struct finding *f = finding_add(&d->all, rc == 0 ? LEVEL_OK : LEVEL_BAD, "database");
-	SAY(f->found, "%s", url.shown);
-	if(rc != 0) {
-		SAY(f->found, ": %s", err);
-		SAY(f->fix, "%s",
-				rc == -ENOENT ? "signalbox db migrate"
-							  : "is it up, and do user, password and network fit? Calls do not notice; the call log "
-								"catches up");
+	struct sb_db *db = open_database(d, &url);
+	if(db == NULL)
 		return;
-	}
-	rc = sb_db_check(db, false, on_table, d, err, sizeof(err));
-	f = &d->all.f[0];
-	while(strcmp(f->what, "database") != 0)
-		f++;
+	bool routing = has_routing(db);
+	struct tables t = {.d = d,
+			.what = "database",
+			.fix = routing ? "signalbox db migrate --with-routing" : "signalbox db migrate"};
+	int rc = sb_db_check(db, routing, on_table, &t, err, sizeof(err));
 	if(rc < 0) {
-		f->level = LEVEL_BAD;
-		SAY(f->found, ": %s", err);
+		struct finding *f = finding_add(&d->all, LEVEL_BAD, "database");
+		SAY(f->found, "%s: %s", url.shown, err);
 		SAY(f->fix, "signalbox db check");
 	} else if(rc == 0) {
-		SAY(f->found, ": answers, all tables as expected");
-	} else {
-		SAY(f->found, ": answers");
+		SAY(finding_add(&d->all, LEVEL_OK, "database")->found, "%s: answers, all tables as expected", url.shown);
+	}
+	sb_db_close(db);
+}
+
+/** With the project's routing script and a database server, phones are kept in a file of this machine (routing/settings.cfg). */
+void doctor_registrations(struct doctor *d)
+{
+	const char *main = config_get(&d->config, "callhook.db_url"), *here = config_get(&d->config, "usrloc.db_url");
+	struct sb_db_url url;
+	struct sb_db *db = NULL;
+	char err[SB_DB_ERROR], fix[DOCTOR_TEXT] = "";
+	if(!config_defined(&d->config, "REGISTER_DB_URL") || here == NULL || (main != NULL && strcmp(main, here) == 0)
+			|| sb_db_url_parse(&url, here, err, sizeof(err)) != 0 || url.dialect != SB_SQLITE)
+		return;
+	SAY(fix, "signalbox db migrate --with-routing --db sqlite:///%s && chown %s: %s", url.path,
+			d->who.known ? d->who.name : "kamailio", url.path);
+	struct tables t = {.d = d, .what = "registrations", .only = "location", .fix = fix};
+	int rc = sb_db_open(&db, &url, false, 5000, err, sizeof(err));
+	if(rc == 0)
+		rc = sb_db_check(db, true, on_table, &t, err, sizeof(err));
+	if(rc == -EACCES) {
+		SAY(finding_unknown(&d->all, "registrations")->found, "%s", err);
+	} else if(rc < 0) {
+		struct finding *f = finding_add(&d->all, LEVEL_BAD, "registrations");
+		SAY(f->found, "%s: %s; phones are forgotten at a restart", url.shown, err);
+		SAY(f->fix, "%s", fix);
+	} else if(t.wrong == 0) {
+		SAY(finding_add(&d->all, LEVEL_OK, "registrations")->found, "%s: there, with its table", url.shown);
 	}
 	sb_db_close(db);
 }
@@ -124,22 +190,22 @@ static void ping(struct doctor *d, const char *address)
 {
 	const char *why = NULL;
 	char ask[128], answer[2048];
-	uint64_t begun = clock_us(CLOCK_MONOTONIC), now = begun;
+	uint64_t begun = doctor_now(CLOCK_MONOTONIC), now = begun;
 	int fd = connect_to(address, &why);
-	int cookie = snprintf(ask, sizeof(ask), "doctor-%d-%" PRIx64, (int)getpid(), clock_us(CLOCK_REALTIME));
+	int cookie = snprintf(ask, sizeof(ask), "doctor-%d-%" PRIx64, (int)getpid(), doctor_now(CLOCK_REALTIME));
 	int n = cookie + snprintf(ask + cookie, sizeof(ask) - (size_t)cookie, " {\"command\":\"ping\"}");
 	if(fd >= 0 && send(fd, ask, (size_t)n, 0) != n)
 		why = strerror(errno);
 	while(fd >= 0 && why == NULL) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		now = clock_us(CLOCK_MONOTONIC);
+		now = doctor_now(CLOCK_MONOTONIC);
 		int left = PING_MS - (int)((now - begun) / 1000);
 		if(left <= 0 || poll(&p, 1, left) <= 0) {
 			why = "no answer within 1 s";
 			break;
 		}
 		ssize_t len = recv(fd, answer, sizeof(answer) - 1, 0);
-		now = clock_us(CLOCK_MONOTONIC);
+		now = doctor_now(CLOCK_MONOTONIC);
 		if(len < 0) {
 			why = errno == ECONNREFUSED ? "nobody listens there" : strerror(errno);
 			break;
@@ -167,71 +233,4 @@ void doctor_rtpengines(struct doctor *d)
 		if(strcmp(p, "==") != 0 && strchr(p, ':') != NULL)
 			ping(d, p);
 	}
-}
-
-static sqlite3 *open_file(struct doctor *d, const char *name)
-{
-	char path[CLI_PATH + 32];
-	sqlite3 *db = NULL;
-	snprintf(path, sizeof(path), "%s/%s", d->c->hooks, name);
-	if(access(path, F_OK) != 0)
-		return NULL;
-	if(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
-		sqlite3_busy_timeout(db, 1000);
-		return db;
-	}
-	struct finding *f = finding_add(&d->all, LEVEL_WARN, "endpoint");
-	SAY(f->found, "%s cannot be opened: %s", path, sqlite3_errmsg(db));
-	SAY(f->fix, "run signalbox doctor as root");
-	sqlite3_close(db);
-	return NULL;
-}
-
-static const char *text_at(sqlite3_stmt *st, int i)
-{
-	const char *s = (const char *)sqlite3_column_text(st, i);
-	return s != NULL ? s : "";
-}
-
-static void call_log_state(struct doctor *d)
-{
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = open_file(d, "call_log.sqlite");
-	if(db == NULL)
-		return;
-	if(sqlite3_prepare_v2(db, "SELECT count(*), max(event_id) FROM aside", -1, &st, NULL) == SQLITE_OK
-			&& sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int64(st, 0) > 0) {
-		struct finding *f = finding_add(&d->all, LEVEL_WARN, "call log");
-		SAY(f->found, "%lld rows were refused by the database and set aside, the last of event %s",
-				sqlite3_column_int64(st, 0), text_at(st, 1));
-		SAY(f->fix, "table aside in %s/call_log.sqlite says why", d->c->hooks);
-	}
-	sqlite3_finalize(st);
-	sqlite3_close(db);
-}
-
-void doctor_endpoints(struct doctor *d)
-{
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = open_file(d, "state.sqlite");
-	if(db != NULL
-			&& sqlite3_prepare_v2(db,
-					   "SELECT endpoint, state, error, pending + waiting, dead, oldest_at, updated_at FROM status", -1,
-					   &st, NULL)
-					   == SQLITE_OK) {
-		while(sqlite3_step(st) == SQLITE_ROW) {
-			struct endpoint_facts f = {.id = text_at(st, 0),
-					.state = text_at(st, 1),
-					.error = text_at(st, 2),
-					.pending = (uint64_t)sqlite3_column_int64(st, 3),
-					.dead = (uint64_t)sqlite3_column_int64(st, 4),
-					.oldest_at = (uint64_t)sqlite3_column_int64(st, 5),
-					.updated_at = (uint64_t)sqlite3_column_int64(st, 6),
-					.now = clock_us(CLOCK_REALTIME)};
-			check_endpoint(&d->all, &f);
-		}
-	}
-	sqlite3_finalize(st);
-	sqlite3_close(db);
-	call_log_state(d);
 }

@@ -5,19 +5,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/timex.h>
-#include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
-
-#define MB (UINT64_C(1024) * 1024)
 
 uint64_t doctor_number(const struct doctor *d, const char *key, uint64_t otherwise)
 {
@@ -46,47 +41,57 @@ static char *whole_file(const char *path, size_t most, size_t *len)
 static char *load_config(const char *path, void *arg)
 {
 	(void)arg;
-	return whole_file(path, 4 * MB, NULL);
+	return whole_file(path, 4 * DOCTOR_MB, NULL);
 }
 
 /** The process that holds the lock of the spool; the file has its number. 0: nobody does */
-static pid_t holder(const char *spool)
+static void find_holder(struct doctor *d)
 {
-	char path[640], text[32] = "";
-	snprintf(path, sizeof(path), "%s/lock", spool);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char path[64], text[32] = "";
+	d->pid = 0;
+	snprintf(d->lock, sizeof(d->lock), "%s/lock", d->spool);
+	int fd = open(d->lock, O_RDONLY | O_CLOEXEC);
+	d->locked_out = fd < 0 && errno == EACCES;
 	if(fd < 0)
-		return 0;
+		return;
 	bool is_free = flock(fd, LOCK_SH | LOCK_NB) == 0;
 	ssize_t n = is_free ? 0 : read(fd, text, sizeof(text) - 1);
 	close(fd);
-	return n > 0 ? (pid_t)atoi(text) : 0;
+	d->pid = n > 0 ? (pid_t)atoi(text) : 0;
+	snprintf(path, sizeof(path), "/proc/%d", (int)d->pid);
+	d->hidden = d->pid != 0 && access(path, F_OK) != 0;
 }
 
-static void name_of(uid_t uid, char *out, size_t cap)
+struct text doctor_user(uid_t uid)
 {
 	const struct passwd *p = getpwuid(uid);
+	struct text t = {""};
 	if(p != NULL)
-		snprintf(out, cap, "%s", p->pw_name);
+		SAY(t.s, "%s", p->pw_name);
 	else
-		snprintf(out, cap, "uid %u", (unsigned)uid);
+		SAY(t.s, "uid %u", (unsigned)uid);
+	return t;
 }
 
+/** That of the running Kamailio; while none runs, kamailio. */
 static void find_user(struct doctor *d)
 {
 	char path[64];
-	struct stat st;
 	const struct passwd *p = getpwnam("kamailio");
-	snprintf(path, sizeof(path), "/proc/%d", (int)d->pid);
-	if(d->pid != 0 && stat(path, &st) == 0) {
-		d->user_known = true;
-		d->user = st.st_uid;
-	} else if(p != NULL) {
-		d->user_known = true;
-		d->user = p->pw_uid;
+	int n = (int)(sizeof(d->who.group) / sizeof(d->who.group[0]));
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)d->pid);
+	char *status = d->pid != 0 ? whole_file(path, 8192, NULL) : NULL;
+	if(status != NULL) {
+		who_of_status(&d->who, status);
+	} else if(d->pid == 0 && !d->locked_out && p != NULL
+			  && getgrouplist("kamailio", p->pw_gid, d->who.group, &n) >= 0) {
+		d->who.known = true;
+		d->who.uid = p->pw_uid;
+		d->who.groups = (size_t)n;
 	}
-	if(d->user_known)
-		name_of(d->user, d->user_name, sizeof(d->user_name));
+	free(status);
+	if(d->who.known)
+		SAY(d->who.name, "%s", doctor_user(d->who.uid).s);
 }
 
 static void find_cmdline(struct doctor *d)
@@ -134,35 +139,46 @@ static void find_config(struct doctor *d)
 		return;
 	struct finding *f = finding_add(&d->all, LEVEL_OK, "configuration");
 	SAY(f->found, "%s", d->config_path);
-	if(config_read(&d->config, d->config_path, load_config, NULL))
+	d->config_known = config_read(&d->config, d->config_path, load_config, NULL);
+	if(d->config_known)
 		return;
-	f->level = LEVEL_WARN;
-	SAY(f->found, ": not readable; the modules' defaults are taken for what it says");
-	SAY(f->fix, "run signalbox doctor as root, or name the file: --config FILE");
+	bool hidden = access(d->config_path, R_OK) != 0 && errno == EACCES;
+	f->level = hidden ? LEVEL_UNKNOWN : LEVEL_WARN;
+	SAY(f->found, ": %s; the modules' defaults are taken for what it says",
+			hidden ? "may not be read by this user" : "not readable");
+	SAY(f->fix, "%s", hidden ? "sudo signalbox doctor" : "name the file: --config FILE");
 }
 
 void doctor_find(struct doctor *d)
 {
 	cli_find(d->c);
 	snprintf(d->spool, sizeof(d->spool), "%s", d->c->spool);
-	d->pid = d->spool[0] != '\0' ? holder(d->spool) : 0;
+	if(d->spool[0] != '\0')
+		find_holder(d);
 	find_cmdline(d);
 	find_config(d);
 	if(d->spool[0] == '\0') {
 		const char *s = config_get(&d->config, "callstate.spool_dir");
 		snprintf(d->spool, sizeof(d->spool), "%s", s != NULL ? s : "/run/signalbox/spool");
-		d->pid = holder(d->spool);
+		snprintf(d->lock, sizeof(d->lock), "%s/spool", d->c->journal);
+		d->locked_out = s == NULL && access(d->lock, R_OK) != 0 && errno == EACCES;
+		if(!d->locked_out)
+			find_holder(d);
+		else
+			d->spool[0] = '\0';
 		find_cmdline(d);
 	}
 	find_user(d);
 }
 
-static size_t files_of(int pid)
+/** @param known set to false if they may not be looked at */
+static size_t files_of(int pid, bool *known)
 {
 	char path[64];
 	size_t n = 0;
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	DIR *dir = opendir(path);
+	*known = *known && (dir != NULL || errno != EACCES);
 	while(dir != NULL && readdir(dir) != NULL)
 		n++;
 	if(dir != NULL)
@@ -171,16 +187,16 @@ static size_t files_of(int pid)
 }
 
 /** Most files of one process of Kamailio: of the first one, and of those with the same program and process group. */
-static size_t most_files(pid_t pid)
+static size_t most_files(pid_t pid, bool *known)
 {
-	size_t most = files_of(pid);
+	size_t most = files_of(pid, known);
 	DIR *dir = opendir("/proc");
 	struct dirent *e;
 	while(dir != NULL && (e = readdir(dir)) != NULL) {
 		int other = atoi(e->d_name);
 		if(other <= 0 || getpgid(other) != getpgid(pid))
 			continue;
-		size_t n = files_of(other);
+		size_t n = files_of(other, known);
 		most = n > most ? n : most;
 	}
 	if(dir != NULL)
@@ -199,11 +215,13 @@ static uint64_t limit_of(const char *limits, const char *name)
 	return strncmp(p, "unlimited", 9) == 0 ? UINT64_MAX : strtoull(p, NULL, 10);
 }
 
-static bool exe_replaced(pid_t pid)
+/** @param known set to false if it may not be looked at */
+static bool exe_replaced(pid_t pid, bool *known)
 {
 	char path[64], target[600];
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	*known = n >= 0 || errno != EACCES;
 	return n > 10 && strncmp(target + n - 10, " (deleted)", 10) == 0;
 }
 
@@ -233,15 +251,21 @@ static bool loaded_from(pid_t pid, const char *module, char *out, size_t cap, bo
 void doctor_process(struct doctor *d)
 {
 	char path[64], where[600];
-	struct process_facts f = {.pid = d->pid, .user_name = d->user_name, .cmdline = d->cmdline};
-	if(d->pid != 0) {
+	struct process_facts f = {.pid = d->pid,
+			.locked_out = d->locked_out,
+			.hidden = d->hidden,
+			.lock = d->lock,
+			.user_name = d->who.known ? d->who.name : "a user that is not known",
+			.cmdline = d->cmdline};
+	if(d->pid != 0 && !d->hidden) {
 		bool gone = false;
 		snprintf(path, sizeof(path), "/proc/%d/limits", (int)d->pid);
 		char *limits = whole_file(path, 8192, NULL);
+		f.files_known = limits != NULL;
 		f.files_limit = limit_of(limits, "Max open files");
 		f.core_off = limit_of(limits, "Max core file size") == 0;
-		f.files_most = most_files(d->pid);
-		f.exe_replaced = exe_replaced(d->pid);
+		f.files_most = most_files(d->pid, &f.files_known);
+		f.exe_replaced = exe_replaced(d->pid, &f.exe_known);
 		f.module_replaced = (loaded_from(d->pid, "callstate", where, sizeof(where), &gone) && gone)
 							|| (loaded_from(d->pid, "callhook", where, sizeof(where), &gone) && gone);
 		free(limits);
@@ -256,7 +280,7 @@ static int text_in(const char *path, const char *with, const char *then, char *o
 	struct stat st;
 	out[0] = '\0';
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if(fd < 0 || fstat(fd, &st) != 0 || st.st_size > (off_t)(256 * MB)) {
+	if(fd < 0 || fstat(fd, &st) != 0 || st.st_size > (off_t)(256 * DOCTOR_MB)) {
 		int err = errno != 0 ? errno : EFBIG;
 		if(fd >= 0)
 			close(fd);
@@ -311,6 +335,16 @@ static void module_path(const struct doctor *d, const char *module, char *out, s
 	snprintf(out, cap, "%.380s/%s.so", first[0] != '\0' ? first : "/usr/lib/kamailio/modules", module);
 }
 
+static bool may_see_maps(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	FILE *f = fopen(path, "re");
+	if(f != NULL)
+		fclose(f);
+	return f != NULL;
+}
+
 void doctor_modules(struct doctor *d)
 {
 	static const char *const modules[] = {"callstate", "callhook"};
@@ -324,145 +358,15 @@ void doctor_modules(struct doctor *d)
 	for(size_t i = 0; i < 2; i++) {
 		struct version_facts f = {.module = modules[i], .path = path};
 		bool gone = false;
-		if(!loaded_from(d->pid, modules[i], path, sizeof(path), &gone))
+		if(!loaded_from(d->pid, modules[i], path, sizeof(path), &gone)) {
 			module_path(d, modules[i], path, sizeof(path));
+			f.guessed = d->locked_out || d->hidden || (d->pid != 0 && !may_see_maps(d->pid));
+		}
 		snprintf(f.core, sizeof(f.core), "%s", core);
 		snprintf(f.core_flags, sizeof(f.core_flags), "%s", flags);
 		versions_of(path, f.built_for, sizeof(f.built_for), f.built_with, sizeof(f.built_with), &f.error);
 		check_version(&d->all, &f);
 	}
-}
-
-static void folder(struct doctor *d, const char *name, const char *path, bool private)
-{
-	struct stat st = {0};
-	char owner[64];
-	struct folder_facts f = {.name = name,
-			.path = path,
-			.user_known = d->user_known,
-			.user = d->user,
-			.user_name = d->user_name,
-			.private = private};
-	f.error = stat(path, &st) == 0 ? 0 : errno;
-	f.is_dir = S_ISDIR(st.st_mode);
-	f.uid = st.st_uid;
-	f.mode = st.st_mode;
-	name_of(st.st_uid, owner, sizeof(owner));
-	f.owner = owner;
-	check_folder(&d->all, &f);
-}
-
-void doctor_folders(struct doctor *d)
-{
-	char path[640];
-	struct stat st;
-	folder(d, "journal dir", d->c->journal, true);
-	folder(d, "hooks dir", d->c->hooks, true);
-	folder(d, "spool dir", d->spool, true);
-	snprintf(path, sizeof(path), "%s/database", d->c->hooks);
-	if(stat(path, &st) == 0 && (st.st_mode & 077) != 0) {
-		struct finding *f = finding_add(&d->all, LEVEL_BAD, "hooks dir");
-		SAY(f->found, "%s holds a password, and others may read it (mode %03o)", path, (unsigned)st.st_mode & 0777);
-		SAY(f->fix, "chmod 600 %s", path);
-	}
-}
-
-/** Bytes of the files in a folder. */
-static uint64_t bytes_in(const char *path, const char *skip)
-{
-	uint64_t sum = 0;
-	struct dirent *e;
-	struct stat st;
-	DIR *dir = opendir(path);
-	while(dir != NULL && (e = readdir(dir)) != NULL) {
-		if((skip == NULL || strncmp(e->d_name, skip, strlen(skip)) != 0) && fstatat(dirfd(dir), e->d_name, &st, 0) == 0
-				&& S_ISREG(st.st_mode))
-			sum += (uint64_t)st.st_size;
-	}
-	if(dir != NULL)
-		closedir(dir);
-	return sum;
-}
-
-static struct room_facts room(const char *path, uint64_t limit, const char *skip)
-{
-	struct statfs fs;
-	struct room_facts f = {.path = path, .limit = limit};
-	f.error = statfs(path, &fs) == 0 ? 0 : errno;
-	if(f.error != 0)
-		return f;
-	f.tmpfs = fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
-	f.size = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
-	f.free = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
-	f.used = bytes_in(path, skip);
-	return f;
-}
-
-void doctor_room(struct doctor *d)
-{
-	struct room_facts f = room(d->spool, doctor_number(d, "callstate.spool_limit", 256) * MB, "ring-");
-	check_spool(&d->all, &f);
-	f = room(d->c->journal, doctor_number(d, "callstate.journal_limit", 8192) * MB, NULL);
-	check_journal(&d->all, &f);
-}
-
-static void count_aside(const char *path, struct damage_facts *f)
-{
-	struct dirent *e;
-	DIR *dir = path[0] != '\0' ? opendir(path) : NULL;
-	while(dir != NULL && (e = readdir(dir)) != NULL) {
-		size_t n = strlen(e->d_name);
-		if(n < 6 || strcmp(e->d_name + n - 6, ".aside") != 0)
-			continue;
-		if(f->aside++ == 0)
-			snprintf(f->one, sizeof(f->one), "%.120s/%.120s", path, e->d_name);
-	}
-	if(dir != NULL)
-		closedir(dir);
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/** The last segments of the log, some 64 MB of them at most. @param newest time of the newest event, µs */
-static void read_newest(struct doctor *d, struct damage_facts *f, uint64_t *newest)
-{
-	uint64_t first = 0, last = 0;
-	struct sb_reader *r;
-	struct sb_rec rec;
-	struct sb_field at;
-	*newest = 0;
-	if(sb_log_segments(d->c->journal, d->spool, &first, &last) < 0 || first == 0)
-		return;
-	uint64_t from = last > first + 2 ? last - 2 : first;
-	if(sb_reader_open(&r, d->c->journal, d->spool, (struct sb_pos){from, 0}) != 0)
-		return;
-	while(f->read_bytes < 64 * MB && sb_reader_next(r, &rec) == 1) {
-		f->read_bytes += sizeof(rec.hdr) + rec.hdr.len;
-		if(sb_find(rec.payload, rec.hdr.len, SB_C_AT, &at) && sb_field_u64(&at) > *newest)
-			*newest = sb_field_u64(&at);
-	}
-	f->damaged = sb_reader_damaged(r);
-	sb_reader_close(r);
-}
-
-void doctor_damage_and_clock(struct doctor *d)
-{
-	struct damage_facts f = {.path = d->c->journal};
-	struct clock_facts clock = {.now = now_us()};
-	struct timex t = {0};
-	int state = adjtimex(&t);
-	count_aside(d->c->journal, &f);
-	count_aside(d->spool, &f);
-	read_newest(d, &f, &clock.newest_record);
-	check_damage(&d->all, &f);
-	clock.kernel_known = state >= 0;
-	clock.synchronised = state >= 0 && state != TIME_ERROR && (t.status & STA_UNSYNC) == 0;
-	check_clock(&d->all, &clock);
 }
 
 void doctor_systemd(struct doctor *d)

@@ -14,21 +14,31 @@ import { poll, run } from '../lib/proc.mjs';
 const BIN = path.join(BUILD, 'bin', 'signalbox');
 const scenario = (name) => new URL(`./sipp/${name}.xml`, import.meta.url).pathname;
 const RULES = 'route[RULES] {\n\t$ru = "sip:x@127.0.0.3:" + $(rU{s.select,1,-});\n\troute(RELAY);\n}\n';
+const DOCS = fs.readFileSync(new URL('../../docs/doctor.md', import.meta.url), 'utf8');
+const ORDER = [...DOCS.matchAll(/^\| (`[^-|][^|]*`) \|/gm)].flatMap((m) => m[1].replaceAll('`', '').split(', '));
 let runs = 0;
 
 /** {code, findings, of(what), bad}: findings by what they are about */
 async function examine(dir, ...words) {
-  const r = await run(BIN, ['--dir', dir, 'doctor', '--json', ...words], { env: { ...process.env, SIGNALBOX_DB: '' } });
+  const as = typeof words[0] === 'number' ? ['setpriv', '--reuid', String(words[0]), '--regid', String(words.shift()), '--clear-groups', BIN] : [BIN];
+  const r = await run(as[0], [...as.slice(1), '--dir', dir, 'doctor', '--json', ...words], { env: { ...process.env, SIGNALBOX_DB: '' } });
   const j = JSON.parse(r.stdout);
   assert.equal(r.code, j.bad > 0 ? 1 : 0, 'exit code 1 exactly if something is bad');
-  for (const level of ['ok', 'warn', 'bad']) assert.equal(j[level], j.findings.filter((f) => f.level === level).length);
-  for (const f of j.findings) if (f.level === 'bad') assert.ok(f.fix, `${f.what}: ${f.found} has no fix`);
+  for (const level of ['ok', 'warn', 'bad', 'unknown']) assert.equal(j[level], j.findings.filter((f) => f.level === level).length);
+  for (const f of j.findings) assert.ok(f.level === 'ok' || f.fix, `${f.what}: ${f.found} has no fix`);
+  assert.deepEqual(j.findings.map((f) => ORDER.indexOf(f.what)), j.findings.map((f) => ORDER.indexOf(f.what)).sort((a, b) => a - b), 'the order of the docs');
   return { ...j, of: (what) => j.findings.filter((f) => f.what === what), bad: j.findings.filter((f) => f.level === 'bad') };
 }
 
 function assertFinding(j, what, level, found) {
   const f = j.of(what);
   assert.ok(f.some((x) => x.level === level && found.test(x.found)), `${what} ${level} ${found}: ${JSON.stringify(j.findings, null, 1)}`);
+}
+
+/** SIGSTOP, and it has stopped. */
+async function stopped(pid) {
+  process.kill(pid, 'SIGSTOP');
+  await poll(() => /\) T /.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8')), 2000, `${pid} does not stop`, 10);
 }
 
 /** Breaks something, looks, mends it. */
@@ -61,9 +71,17 @@ test('doctor_finds_nothing_bad_on_a_live_system_and_each_thing_that_breaks', asy
     assertFinding(well, 'database', 'ok', /answers, all tables as expected/);
     assertFinding(well, 'rtpengine', 'ok', new RegExp(`127.0.0.1:${sb.rtpengine.port} answered a ping`));
     assertFinding(well, 'endpoint', 'ok', /^crm: up/);
+    assertFinding(well, 'files', 'ok', /nobody else may read them/);
+    assertFinding(well, 'inodes', 'ok', /free on the journal's file system|does not count them/);
+    assertFinding(well, 'delivery', 'ok', /^pid \d+ below its keeper \d+$/);
+    assert.equal(well.of('layer log').length + well.of('registrations').length, 0);
+    for (const f of well.findings) assert.ok(ORDER.includes(f.what), `${f.what} is not in the docs`);
+    // idle, everything comes to rest
+    await poll(async () => /behind nothing/.test((await examine(sb.data)).of('call log')[0].found), 5000, 'the call log does not come to its end', 100);
+    await poll(async () => /the journal has all/.test((await examine(sb.data)).of('mover')[0].found), 5000, 'the mover does not come to its end', 100);
     const text = await sb.signalbox('doctor');
-    assert.match(text.stdout, /^ok {4}database {6}sqlite:\S+: answers, all tables as expected$/m);
-    assert.match(text.stdout, /\n\d+ ok, \d+ to look at, 0 bad\n$/);
+    assert.match(text.stdout, /^ok {7}database {6}sqlite:\S+: answers, all tables as expected$/m);
+    assert.match(text.stdout, /\n\d+ ok, \d+ to look at, 0 bad, 0 unknown\n$/);
 
     const rtpengine = sb.rtpengine.proc;
     await broken(sb, 'rtpengine', 'bad', /no answer within 1 s/, () => rtpengine.signal('SIGSTOP'), () => rtpengine.signal('SIGCONT'));
@@ -72,9 +90,24 @@ test('doctor_finds_nothing_bad_on_a_live_system_and_each_thing_that_breaks', asy
     await broken(sb, 'database', 'bad', /without index callstate_call_trunk_idx/, () => sqlite(sb.db, 'DROP INDEX callstate_call_trunk_idx'), () => sb.signalbox('db', 'migrate'));
     await broken(sb, 'hooks dir', 'bad', /anybody may write/, () => fs.chmodSync(sb.hooks, 0o777), () => fs.chmodSync(sb.hooks, 0o700));
     const url = path.join(sb.hooks, 'database');
-    await broken(sb, 'hooks dir', 'bad', /holds a password, and others may read it/, () => fs.chmodSync(url, 0o644), () => fs.chmodSync(url, 0o600));
+    await broken(sb, 'files', 'bad', /hooks\/database: has secrets, and others may read/, () => fs.chmodSync(url, 0o644), () => fs.chmodSync(url, 0o600));
     const aside = path.join(sb.journal, '0000000100000001.seg.aside');
     await broken(sb, 'journal', 'warn', /1 file was put aside, as .*\.aside/, () => fs.writeFileSync(aside, 'x'), () => fs.rmSync(aside));
+
+    const state = path.join(sb.hooks, 'state.sqlite');
+    await broken(sb, 'files', 'bad', /state\.sqlite: has secrets, and others may read/, () => fs.chmodSync(state, 0o640), () => fs.chmodSync(state, 0o600));
+    await broken(sb, 'files', 'bad', /signalbox\.db: has secrets, and others may read/, () => fs.chmodSync(sb.db, 0o604), () => fs.chmodSync(sb.db, 0o600));
+    // processes that do nothing
+    const [, worker, keeper] = well.of('call log')[0].found.match(/^pid (\d+) below its keeper (\d+)/).map(Number);
+    for (const pid of [worker, keeper]) await broken(sb, 'call log', 'bad', new RegExp(`pid ${pid} is stopped`), () => stopped(pid), () => process.kill(pid, 'SIGCONT'));
+    process.kill(keeper, 'SIGSTOP');
+    await broken(sb, 'call log', 'bad', /its process does not run/, () => process.kill(worker, 'SIGKILL'), async () => {
+      process.kill(keeper, 'SIGCONT');
+      await poll(async () => (await examine(sb.data)).of('call log')[0].level === 'ok', 5000, 'the call log is not started again', 100);
+    });
+    // rows that were set aside, letters that were given up
+    await broken(sb, 'call log', 'warn', /1 row was refused by the database and set aside: no such thing/, () => sqlite(path.join(sb.hooks, 'call_log.sqlite'), "INSERT INTO aside VALUES ('callstate_call', 'k', 'e', 'c', 'no such thing', '{}', 1)"), () => sqlite(path.join(sb.hooks, 'call_log.sqlite'), 'DELETE FROM aside'));
+    await broken(sb, 'endpoint', 'warn', /crm: up, 1 given up and kept/, () => sqlite(state, "INSERT INTO dead SELECT 'crm', X'00', 1, 1, 1, 0, 3, 0, 'x', 1, 0, 0, 0, NULL"), () => sqlite(state, 'DELETE FROM dead'));
 
     // a receiver that says 410 is switched off
     sb.receiver.mode = 410;
@@ -153,9 +186,53 @@ test('doctor_on_files_alone_finds_what_is_not_there_or_not_right', async () => {
   fs.rmSync(spool, { recursive: true });
   const gone = await d.look();
   assertFinding(gone, 'spool dir', 'bad', /No such file/);
-  assertFinding(gone, 'spool room', 'bad', /No such file/);
+  assert.match(gone.of('spool dir')[0].fix, /^install -d -m 750/);
+  assert.deepEqual(gone.of('spool room').concat(gone.of('mover')), [], 'what is not there is said once');
   const none = await examine(d.dir, '--config', '/nowhere/kamailio.cfg');
   assertFinding(none, 'configuration', 'warn', /not readable/);
+});
+
+test('doctor_looks_after_the_file_of_registrations_beside_mariadb', async () => {
+  const d = files('reg');
+  const reg = path.join(d.dir, 'registrations.db');
+  fs.appendFileSync(d.config, `#!define DB_URL "mysql://u:geheim@127.0.0.1:1/x"\n#!trydef REGISTER_DB_URL "sqlite:///${reg}"\nmodparam("callhook", "db_url", DB_URL)\nmodparam("usrloc", "db_url", REGISTER_DB_URL)\n`);
+  const none = await d.look();
+  assertFinding(none, 'registrations', 'bad', /registrations\.db/);
+  assert.ok(none.of('registrations')[0].fix.includes(`signalbox db migrate --with-routing --db sqlite:///${reg}`), none.of('registrations')[0].fix);
+  await run(BIN, ['--db', `sqlite:///${reg}`, 'db', 'migrate']);
+  assertFinding(await d.look(), 'registrations', 'bad', /table location is missing/);
+  await run(BIN, ['--db', `sqlite:///${reg}`, 'db', 'migrate', '--with-routing']);
+  assertFinding(await d.look(), 'registrations', 'ok', /there, with its table/);
+});
+
+test('doctor_sees_a_mover_that_does_not_keep_up_and_inodes_that_run_out', async () => {
+  const sb = await prepare({ name: 'doctormover', receiver: false, defines: { LAYER_LOG: path.join(BUILD, 'run', `doctor-layers-${process.pid}.log`) } });
+  const disk = await Disk.mount(sb.journal, { mb: 16, tmpfs: true });
+  try {
+    fs.chmodSync(sb.journal, 0o700);
+    await sb.up();
+    assert.deepEqual((await examine(sb.data)).bad.filter((f) => f.what !== 'journal room'), []);
+    await poll(async () => /^pid \d+ below its keeper \d+, behind nothing$/.test((await examine(sb.data)).of('layer log')[0].found), 5000, 'the layer log does not come to its end', 100);
+    const pid = (await sb.rpc('core.psx')).find((p) => /journal/.test(p.DSC)).PID;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const uas = await sb.sippStart({ scenario: scenario('callee'), role: 'uas', calls: 1 });
+      await sb.sipp({ scenario: scenario('caller'), service: `to-${uas.port}`, calls: 1, args: ['-d', '100'] });
+      await poll(async () => (await examine(sb.data)).of('mover')[0].level === 'warn', 8000, 'a mover that stands still is not seen', 200);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await poll(async () => /the journal has all/.test((await examine(sb.data)).of('mover')[0].found), 5000, 'the mover does not catch up', 100);
+    for (const [free, level] of [[150, 'warn'], [50, 'bad']]) {
+      const used = fs.readdirSync(sb.journal).length + 1;
+      const r = await run('mount', ['-o', `remount,nr_inodes=${used + free}`, sb.journal]);
+      assert.equal(r.code, 0, r.stderr);
+      assertFinding(await examine(sb.data), 'inodes', level, new RegExp(`^${free} of`));
+    }
+  } finally {
+    await sb.stop();
+    await disk.remove();
+  }
 });
 
 test('doctor_asks_each_rtpengine_and_says_which_is_silent', async () => {
@@ -220,7 +297,38 @@ test('doctor_sees_folders_of_the_wrong_user', async () => {
     assert.deepEqual(well.bad, []);
     assertFinding(well, 'kamailio', 'ok', /runs as nobody/);
     fs.chownSync(of('hooks'), 0, 0);
-    assertFinding(await examine(dir), 'hooks dir', 'bad', /belongs to root, Kamailio is nobody/);
+    assertFinding(await examine(dir), 'hooks dir', 'bad', /belongs to root \(mode 750\), Kamailio is nobody/);
+    // its group lets it in
+    fs.chownSync(of('hooks'), 0, 65534);
+    fs.chmodSync(of('hooks'), 0o770);
+    assertFinding(await examine(dir), 'hooks dir', 'ok', /of root, mode 770/);
+    fs.chownSync(of('hooks'), 65534, 65534);
+    fs.chmodSync(of('hooks'), 0o500);
+    assertFinding(await examine(dir), 'hooks dir', 'bad', /nobody may not write to it \(mode 500\)/);
+    fs.chmodSync(of('hooks'), 0o750);
+    const call_log = of('hooks/call_log.sqlite');
+    fs.chownSync(call_log, 0, 0);
+    assertFinding(await examine(dir), 'files', 'bad', /call_log\.sqlite: belongs to root \(mode 600\), Kamailio is nobody and may not write it/);
+    fs.chownSync(call_log, 65534, 65534);
+    fs.chownSync(dir, 0, 0);
+    fs.chmodSync(dir, 0o700);
+    assertFinding(await examine(dir), 'journal dir', 'bad', /nobody may not enter \/dev\/shm\/signalbox-doctor/);
+    // somebody else sees nothing of it: no finding is good or bad that he could not look at
+    fs.chmodSync(dir, 0o711);
+    const other = await examine(dir, 65533);
+    for (const what of ['kamailio', 'files', 'database', 'endpoint', 'call log', 'delivery', 'mover', 'journal']) assertFinding(other, what, 'unknown', /./);
+    assert.deepEqual(other.bad, []);
+    assert.equal(other.of('open files').length, 0);
+    // and of the processes not more, where he may know which they are
+    fs.chmodSync(of('journal'), 0o755);
+    fs.chmodSync(of('spool'), 0o755);
+    fs.chmodSync(of('spool/lock'), 0o644);
+    fs.chmodSync(of('journal/spool'), 0o644);
+    const some = await examine(dir, 65533);
+    assertFinding(some, 'kamailio', 'unknown', new RegExp(`runs as nobody, pid ${sb.kamailio.pid};`));
+    assertFinding(some, 'open files', 'unknown', /may not be looked at/);
+    assertFinding(some, 'call log', 'unknown', /^pid \d+ below its keeper \d+, .*Permission denied/);
+    assert.deepEqual(some.bad, []);
   } finally {
     await sb.stop();
     fs.rmSync(dir, { recursive: true, force: true });

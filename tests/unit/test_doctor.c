@@ -2,125 +2,9 @@
 /**
  * What `signalbox doctor` makes of what it found, and how it reads a configuration.
  */
-#include "../../modules/cli/doctor.h"
 #include "../../modules/cli/doctor_config.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define MIB (UINT64_C(1024) * 1024)
-#define NOW UINT64_C(1769868000000000) /* 2026-01-31 14:00:00 */
-
-static struct findings all;
-
-static int begin(void **state)
-{
-	(void)state;
-	memset(&all, 0, sizeof(all));
-	return 0;
-}
-
-/** The finding at a place: its level, a part of what was found, a part of the fix; "": no fix */
-static void assert_finding(size_t i, enum level level, const char *found, const char *fix)
-{
-	assert_true(i < all.n);
-	if(all.f[i].level != level)
-		fail_msg("level %d, not %d: %s", all.f[i].level, level, all.f[i].found);
-	if(strstr(all.f[i].found, found) == NULL)
-		fail_msg("'%s' is not in '%s'", found, all.f[i].found);
-	if(fix[0] == '\0' ? all.f[i].fix[0] != '\0' : strstr(all.f[i].fix, fix) == NULL)
-		fail_msg("'%s' is not in the fix '%s'", fix, all.f[i].fix);
-}
-
-static struct folder_facts a_folder(void)
-{
-	return (struct folder_facts){.name = "journal dir",
-			.path = "/j",
-			.is_dir = true,
-			.uid = 105,
-			.mode = 0750,
-			.owner = "kamailio",
-			.user_known = true,
-			.user = 105,
-			.user_name = "kamailio",
-			.private = true};
-}
-
-static void a_folder_must_be_there_and_belong_to_kamailio(void **state)
-{
-	(void)state;
-	struct folder_facts f = a_folder();
-	check_folder(&all, &f);
-	assert_finding(0, LEVEL_OK, "/j: of kamailio, mode 750", "");
-	f.error = ENOENT;
-	check_folder(&all, &f);
-	assert_finding(1, LEVEL_BAD, "No such file", "install -d -m 750 -o kamailio -g kamailio /j");
-	f = a_folder();
-	f.uid = 0;
-	f.owner = "root";
-	check_folder(&all, &f);
-	assert_finding(2, LEVEL_BAD, "belongs to root, Kamailio is kamailio", "chown -R kamailio: /j");
-	f.user = 0;
-	check_folder(&all, &f);
-	assert_finding(3, LEVEL_OK, "of root", "");
-	f = a_folder();
-	f.mode = 0757;
-	check_folder(&all, &f);
-	assert_finding(4, LEVEL_BAD, "anybody may write", "chmod 750 /j");
-	f.mode = 0755;
-	check_folder(&all, &f);
-	assert_finding(5, LEVEL_WARN, "anybody may read", "chmod 750 /j");
-	f = a_folder();
-	f.is_dir = false;
-	check_folder(&all, &f);
-	assert_finding(6, LEVEL_BAD, "not a directory", "install -d");
-}
-
-static void the_spool_wants_tmpfs_with_room_for_its_limit(void **state)
-{
-	(void)state;
-	struct room_facts f = {
-			.path = "/s", .tmpfs = true, .size = 512 * MIB, .free = 400 * MIB, .used = 8 * MIB, .limit = 256 * MIB};
-	check_spool(&all, &f);
-	assert_finding(0, LEVEL_OK, "tmpfs, 400 MiB free", "");
-	f.free = 100 * MIB;
-	check_spool(&all, &f);
-	assert_finding(1, LEVEL_WARN, "does not fit", "size=320m");
-	f.free = 10 * MIB;
-	check_spool(&all, &f);
-	assert_finding(2, LEVEL_BAD, "nearly full", "kamcmd callstate.journal");
-	f.free = 400 * MIB;
-	f.tmpfs = false;
-	check_spool(&all, &f);
-	assert_finding(3, LEVEL_WARN, "no tmpfs", "spool_dir");
-	f.error = ENOENT;
-	check_spool(&all, &f);
-	assert_finding(4, LEVEL_BAD, "No such file", "systemd-tmpfiles");
-}
-
-static void the_journal_wants_room_for_its_limit(void **state)
-{
-	(void)state;
-	struct room_facts f = {
-			.path = "/j", .size = 100 * 1024 * MIB, .free = 50 * 1024 * MIB, .used = MIB, .limit = 8192 * MIB};
-	check_journal(&all, &f);
-	assert_finding(0, LEVEL_OK, "50 GiB free, holds 1024 kiB, journal_limit 8192 MiB", "");
-	f.free = 5000 * MIB;
-	check_journal(&all, &f);
-	assert_finding(1, LEVEL_WARN, "before the limit is reached", "journal_limit to 4501 (MB)");
-	f.free = 50 * MIB;
-	check_journal(&all, &f);
-	assert_finding(2, LEVEL_BAD, "nearly full", "make room");
-	f.used = 9000 * MIB;
-	f.free = 2000 * MIB;
-	check_journal(&all, &f);
-	assert_finding(3, LEVEL_OK, "2000 MiB free", "");
-}
+#include "../../modules/cli/text.h"
+#include "doctor_fixture.h"
 
 static void a_running_kamailio_its_allocator_and_limits(void **state)
 {
@@ -128,6 +12,8 @@ static void a_running_kamailio_its_allocator_and_limits(void **state)
 	struct process_facts f = {.pid = 77,
 			.user_name = "kamailio",
 			.cmdline = "/usr/sbin/kamailio -x fm -X fm -f /k.cfg",
+			.files_known = true,
+			.exe_known = true,
 			.files_limit = 8192,
 			.files_most = 40};
 	check_process(&all, &f);
@@ -159,6 +45,32 @@ static void none_running_is_no_error(void **state)
 	check_process(&all, &f);
 	assert_int_equal(all.n, 1);
 	assert_finding(0, LEVEL_WARN, "none runs on this spool", "systemctl start kamailio");
+}
+
+static void what_a_user_may_not_see_of_kamailio_is_unknown(void **state)
+{
+	(void)state;
+	struct process_facts f = {.locked_out = true, .lock = "/s/lock", .user_name = "kamailio", .cmdline = ""};
+	check_process(&all, &f);
+	assert_int_equal(all.n, 1);
+	assert_finding(0, LEVEL_UNKNOWN, "/s/lock may not be read", "sudo signalbox doctor");
+	f = (struct process_facts){.pid = 77, .hidden = true, .lock = "/s/lock", .user_name = "", .cmdline = ""};
+	check_process(&all, &f);
+	assert_int_equal(all.n, 2);
+	assert_finding(1, LEVEL_UNKNOWN, "pid 77 holds /s/lock, and is not to be seen", "sudo signalbox doctor");
+	f.hidden = false;
+	check_process(&all, &f);
+	assert_int_equal(all.n, 5);
+	assert_finding(2, LEVEL_UNKNOWN, "was replaced since it started, this user may not see", "sudo");
+	assert_finding(3, LEVEL_UNKNOWN, "command line of pid 77", "sudo");
+	assert_finding(4, LEVEL_UNKNOWN, "those of pid 77", "sudo");
+	struct version_facts v = {.module = "callstate", .path = "/m/callstate.so", .error = EACCES};
+	check_version(&all, &v);
+	assert_finding(5, LEVEL_UNKNOWN, "may not be read", "sudo");
+	v.error = ENOENT;
+	v.guessed = true;
+	check_version(&all, &v);
+	assert_finding(6, LEVEL_UNKNOWN, "what Kamailio has loaded, this user may not see", "sudo");
 }
 
 static void a_module_must_be_built_for_this_kamailio(void **state)
@@ -213,22 +125,6 @@ static void a_clock_that_is_wrong(void **state)
 	assert_finding(4, LEVEL_OK, "cannot be told here", "");
 }
 
-static void damage_and_files_put_aside(void **state)
-{
-	(void)state;
-	struct damage_facts f = {.path = "/j", .read_bytes = 64 * MIB};
-	check_damage(&all, &f);
-	assert_finding(0, LEVEL_OK, "no damage in the newest 64 MiB", "");
-	f.aside = 2;
-	strcpy(f.one, "/j/1.seg.aside");
-	check_damage(&all, &f);
-	assert_finding(1, LEVEL_WARN, "2 files were put aside, as /j/1.seg.aside", "rm /j/1.seg.aside");
-	f.damaged = 1;
-	check_damage(&all, &f);
-	assert_finding(2, LEVEL_BAD, "1 damaged place", "smartctl");
-	assert_non_null(strstr(all.f[2].fix, "rm /j"));
-}
-
 static void systemd_must_not_delete_the_spool(void **state)
 {
 	(void)state;
@@ -244,31 +140,6 @@ static void systemd_must_not_delete_the_spool(void **state)
 	assert_finding(4, LEVEL_OK, "leaves the spool", "");
 }
 
-static void an_endpoint_that_is_away(void **state)
-{
-	(void)state;
-	struct endpoint_facts f = {.id = "crm", .state = "up", .error = "", .now = NOW};
-	check_endpoint(&all, &f);
-	assert_finding(0, LEVEL_OK, "crm: up", "");
-	f.state = "paused";
-	f.error = "connection refused";
-	f.pending = 12;
-	f.oldest_at = NOW - 90000000;
-	check_endpoint(&all, &f);
-	assert_finding(
-			1, LEVEL_WARN, "crm: paused, 12 events wait, oldest 90.0 s behind: connection refused", "nothing is lost");
-	f.state = "disabled";
-	check_endpoint(&all, &f);
-	assert_finding(2, LEVEL_BAD, "disabled", "kamcmd callhook.enable crm");
-	f = (struct endpoint_facts){.id = "crm", .state = "up", .error = "", .now = NOW, .dead = 3};
-	check_endpoint(&all, &f);
-	assert_finding(3, LEVEL_WARN, "3 given up", "kamcmd callhook.replay crm");
-	f = (struct endpoint_facts){
-			.id = "crm", .state = "up", .error = "", .now = NOW, .pending = 1, .oldest_at = NOW - 1000};
-	check_endpoint(&all, &f);
-	assert_finding(4, LEVEL_OK, "1 event waits", "");
-}
-
 static void an_rtpengine_that_is_silent(void **state)
 {
 	(void)state;
@@ -278,12 +149,72 @@ static void an_rtpengine_that_is_silent(void **state)
 	assert_finding(1, LEVEL_BAD, "no answer within 1 s", "systemctl status rtpengine-daemon");
 }
 
-static void too_many_findings_do_no_harm(void **state)
+static void a_full_list_keeps_what_is_bad_and_counts_all(void **state)
+{
+	size_t count[LEVELS];
+	(void)state;
+	check_rtpengine(&all, "udp:first:1", "no answer within 1 s", 1);
+	for(unsigned i = 0; i < DOCTOR_FINDINGS; i++)
+		check_rtpengine(&all, "udp:127.0.0.1:2223", NULL, 1);
+	SAY(finding_unknown(&all, "files")->found, "hidden");
+	SAY(finding_add(&all, LEVEL_WARN, "clock")->found, "late");
+	check_rtpengine(&all, "udp:last:1", "no answer within 1 s", 1);
+	assert_int_equal(all.n, DOCTOR_FINDINGS);
+	assert_finding(0, LEVEL_BAD, "udp:first:1", "systemctl");
+	assert_finding(1, LEVEL_OK, "answered", "");
+	assert_finding(DOCTOR_FINDINGS - 3, LEVEL_UNKNOWN, "hidden", "sudo");
+	assert_finding(DOCTOR_FINDINGS - 2, LEVEL_WARN, "late", "");
+	assert_finding(DOCTOR_FINDINGS - 1, LEVEL_BAD, "udp:last:1", "systemctl");
+	findings_count(&all, count);
+	assert_int_equal(count[LEVEL_OK], DOCTOR_FINDINGS);
+	assert_int_equal(count[LEVEL_WARN], 1);
+	assert_int_equal(count[LEVEL_UNKNOWN], 1);
+	assert_int_equal(count[LEVEL_BAD], 2);
+	for(unsigned i = 0; i < 2 * DOCTOR_FINDINGS; i++)
+		check_rtpengine(&all, "udp:127.0.0.1:2223", "no answer within 1 s", 1);
+	findings_count(&all, count);
+	assert_int_equal(all.n, DOCTOR_FINDINGS);
+	assert_int_equal(count[LEVEL_BAD], 2 + 2 * DOCTOR_FINDINGS);
+	assert_int_equal(count[LEVEL_OK], DOCTOR_FINDINGS);
+}
+
+/** The next `name` at the beginning of a row of the docs' table; several have commas between them. */
+static bool next_in_docs(FILE *f, char *out, size_t cap)
+{
+	static char line[2000], *at;
+	for(;;) {
+		char *begin = at != NULL ? strchr(at, '`') : NULL, *end = begin != NULL ? strchr(begin + 1, '`') : NULL;
+		if(end != NULL && end < strchr(line + 2, '|')) {
+			snprintf(out, cap, "%.*s", (int)(end - begin - 1), begin + 1);
+			at = end + 1;
+			return true;
+		}
+		at = NULL;
+		if(fgets(line, sizeof(line), f) == NULL)
+			return false;
+		if(strncmp(line, "| `", 3) == 0 && strncmp(line, "| `--", 5) != 0)
+			at = line;
+	}
+}
+
+static void the_docs_have_a_row_for_each_check_in_its_order(void **state)
 {
 	(void)state;
-	for(int i = 0; i < 200; i++)
-		check_rtpengine(&all, "udp:127.0.0.1:2223", "no answer within 1 s", 1);
-	assert_int_equal(all.n, DOCTOR_FINDINGS);
+#define X(run, names) names ","
+	char names[] = DOCTOR_CHECKS(X), name[64];
+#undef X
+	FILE *f = fopen("../../docs/doctor.md", "re");
+	assert_non_null(f);
+	for(char *save = NULL, *n = strtok_r(names, ",", &save); n != NULL; n = strtok_r(NULL, ",", &save)) {
+		n += strspn(n, " ");
+		assert_true(strlen(n) < sizeof(((struct finding *)NULL)->what));
+		if(!next_in_docs(f, name, sizeof(name)))
+			fail_msg("the docs have no row for '%s'", n);
+		assert_string_equal(name, n);
+	}
+	if(next_in_docs(f, name, sizeof(name)))
+		fail_msg("the docs have a row '%s' that no check is for", name);
+	fclose(f);
 }
 
 /* ---- configuration ---- */
@@ -321,6 +252,7 @@ static void parameters_are_found_through_defines_and_includes(void **state)
 			{"/e/sub/modules.cfg",
 					"modparam(\"callstate\", \"spool_dir\", SPOOL)\nmodparam( \"callstate|callhook\" , \"x\",7 )\n"
 					"modparam(\"callstate\", \"spool_limit\", LIMIT)\nmodparam(\"tm\", \"fr_timer\", 1)\n"
+					"modparam(\"usrloc\", \"db_url\", RTP)\nmodparam(\"usrloc\", \"db_mode\", 2)\n"
 					"modparam(\"rtpengine\", \"rtpengine_sock\", RTP)\nmpath=\"/a:/b\"\n# modparam(\"callstate\", "
 					"\"calls_max\", 1)\n"},
 			{NULL, NULL}};
@@ -331,6 +263,10 @@ static void parameters_are_found_through_defines_and_includes(void **state)
 	assert_string_equal(config_get(&conf, "rtpengine.rtpengine_sock"), "udp:127.0.0.1:2223");
 	assert_string_equal(config_get(&conf, "mpath"), "/a:/b");
 	assert_null(config_get(&conf, "tm.fr_timer"));
+	assert_string_equal(config_get(&conf, "usrloc.db_url"), "udp:127.0.0.1:2223");
+	assert_null(config_get(&conf, "usrloc.db_mode"));
+	assert_true(config_defined(&conf, "SPOOL"));
+	assert_false(config_defined(&conf, "SPOO"));
 	assert_null(config_get(&conf, "callstate.calls_max"));
 }
 
@@ -364,23 +300,18 @@ static void a_configuration_that_includes_itself_ends(void **state)
 	assert_false(config_read(&conf, "/not/there", load, (void *)files));
 }
 
-#define T(name) cmocka_unit_test_setup(name, begin)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-			T(a_folder_must_be_there_and_belong_to_kamailio),
-			T(the_spool_wants_tmpfs_with_room_for_its_limit),
-			T(the_journal_wants_room_for_its_limit),
 			T(a_running_kamailio_its_allocator_and_limits),
 			T(none_running_is_no_error),
+			T(what_a_user_may_not_see_of_kamailio_is_unknown),
 			T(a_module_must_be_built_for_this_kamailio),
 			T(a_clock_that_is_wrong),
-			T(damage_and_files_put_aside),
 			T(systemd_must_not_delete_the_spool),
-			T(an_endpoint_that_is_away),
 			T(an_rtpengine_that_is_silent),
-			T(too_many_findings_do_no_harm),
+			T(a_full_list_keeps_what_is_bad_and_counts_all),
+			T(the_docs_have_a_row_for_each_check_in_its_order),
 			T(parameters_are_found_through_defines_and_includes),
 			T(conditions_are_followed),
 			T(a_configuration_that_includes_itself_ends),
