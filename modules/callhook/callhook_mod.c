@@ -101,7 +101,8 @@ static int lock_state_dir(void)
 			poll(NULL, 0, LOCK_PAUSE_MS);
 			continue;
 		}
-		LM_ERR("state_dir %s is in use by another Kamailio (fuser -v %s names its processes); stop it, or give this one "
+		LM_ERR("state_dir %s is in use by another Kamailio (fuser -v %s names its processes); stop it, or give this "
+			   "one "
 			   "a state_dir of its own\n",
 				hook_params.state_dir, hook_params.state_dir);
 		close(fd);

@@ -105,7 +105,7 @@ struct file_facts
 	mode_t mode;
 	const char *owner;
 	const struct who *who;
-	bool alone;   /* its group must not read it either */
+	mode_t no;    /* what its mode must not have: 077 or 007 for secrets, 022 for state without */
 	bool written; /* Kamailio writes it while it runs */
 };
 /** @return false: something is wrong with it, and was added */

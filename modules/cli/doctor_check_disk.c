@@ -129,11 +129,11 @@ void check_folder(struct findings *all, const struct folder_facts *f)
 
 bool check_file(struct findings *all, const struct file_facts *f)
 {
-	mode_t others = f->alone ? 077 : 007;
-	if((f->mode & others) != 0) {
+	if((f->mode & f->no) != 0) {
 		struct finding *r = finding_add(all, LEVEL_BAD, "files");
-		SAY(r->found, "%s: has secrets, and others may read or write it (mode %03o)", f->path, f->mode & 0777);
-		SAY(r->fix, "chmod %s %s", f->alone ? "600" : "o=", f->path);
+		SAY(r->found, "%s: %s (mode %03o)", f->path,
+				f->no == 022 ? "others may write it" : "has secrets, and others may read or write it", f->mode & 0777);
+		SAY(r->fix, "chmod %s %s", f->no == 077 ? "600" : f->no == 007 ? "o=" : "go-w", f->path);
 		return false;
 	}
 	if(f->written && f->who->known && !who_may(f->who, f->uid, f->gid, f->mode, 6)) {

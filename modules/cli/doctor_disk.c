@@ -74,7 +74,7 @@ struct looked
 	char one[700]; /* of those that could not be looked at */
 };
 
-static void file(struct doctor *d, struct looked *l, const char *path, bool alone, bool written)
+static void file(struct doctor *d, struct looked *l, const char *path, mode_t no, bool written)
 {
 	struct stat st;
 	if(stat(path, &st) != 0) {
@@ -89,7 +89,7 @@ static void file(struct doctor *d, struct looked *l, const char *path, bool alon
 			.mode = st.st_mode,
 			.owner = owner.s,
 			.who = &d->who,
-			.alone = alone,
+			.no = no,
 			.written = written};
 	if(check_file(&d->all, &f))
 		l->well++;
@@ -98,38 +98,38 @@ static void file(struct doctor *d, struct looked *l, const char *path, bool alon
 }
 
 /** With what SQLite keeps beside it. */
-static void sqlite_files(struct doctor *d, struct looked *l, const char *path, bool alone)
+static void sqlite_files(struct doctor *d, struct looked *l, const char *path, mode_t no)
 {
 	static const char *const end[] = {"", "-wal", "-shm", "-journal"};
 	char name[700];
 	for(size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++) {
 		snprintf(name, sizeof(name), "%.680s%s", path, end[i]);
-		file(d, l, name, alone, true);
+		file(d, l, name, no, true);
 	}
 }
 
 void doctor_files(struct doctor *d)
 {
-	static const char *const state[] = {"state", "call_log", "layer_log"};
+	static const char *const state[] = {"state", "call_log", "layer_log"}; /* the last one has no secrets */
 	char path[CLI_PATH + 32], first[SB_DB_URL] = "";
 	struct sb_db_url url;
 	struct looked l = {0};
 	snprintf(path, sizeof(path), "%s/database", d->c->hooks);
-	file(d, &l, path, true, false);
+	file(d, &l, path, 077, false);
 	for(size_t i = 0; i < sizeof(state) / sizeof(state[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.sqlite", d->c->hooks, state[i]);
-		sqlite_files(d, &l, path, true);
+		sqlite_files(d, &l, path, i < 2 ? 077 : 022);
 	}
 	if(doctor_database_url(d, &url, NULL, 0) && url.dialect == SB_SQLITE) {
 		snprintf(first, sizeof(first), "%s", url.path);
-		sqlite_files(d, &l, url.path, false);
+		sqlite_files(d, &l, url.path, 007);
 	}
 	const char *more[] = {config_get(&d->config, "callhook.db_url"), config_get(&d->config, "usrloc.db_url")};
 	for(size_t i = 0; i < 2; i++) {
 		char err[SB_DB_ERROR];
 		if(more[i] != NULL && sb_db_url_parse(&url, more[i], err, sizeof(err)) == 0 && url.dialect == SB_SQLITE
 				&& strcmp(url.path, first) != 0)
-			sqlite_files(d, &l, url.path, false);
+			sqlite_files(d, &l, url.path, 007);
 		if(i == 0 && more[0] != NULL && more[1] != NULL && strcmp(more[0], more[1]) == 0)
 			break;
 	}

@@ -206,7 +206,8 @@ test('doctor_looks_after_the_file_of_registrations_beside_mariadb', async () => 
 });
 
 test('doctor_sees_a_mover_that_does_not_keep_up_and_inodes_that_run_out', async () => {
-  const sb = await prepare({ name: 'doctormover', receiver: false, defines: { LAYER_LOG: path.join(BUILD, 'run', `doctor-layers-${process.pid}.log`) } });
+  const layers = path.join(BUILD, 'run', `doctor-layers-${process.pid}.log`);
+  const sb = await prepare({ name: 'doctormover', receiver: false, defines: { LAYER_LOG: layers } });
   const disk = await Disk.mount(sb.journal, { mb: 16, tmpfs: true });
   try {
     fs.chmodSync(sb.journal, 0o700);
@@ -232,6 +233,7 @@ test('doctor_sees_a_mover_that_does_not_keep_up_and_inodes_that_run_out', async 
   } finally {
     await sb.stop();
     await disk.remove();
+    fs.rmSync(layers, { force: true });
   }
 });
 
@@ -319,6 +321,9 @@ test('doctor_sees_folders_of_the_wrong_user', async () => {
     for (const what of ['kamailio', 'files', 'database', 'endpoint', 'call log', 'delivery', 'mover', 'journal']) assertFinding(other, what, 'unknown', /./);
     assert.deepEqual(other.bad, []);
     assert.equal(other.of('open files').length, 0);
+    assert.match(other.of('database')[0].found, /hooks\/database, which names it/);
+    fs.writeFileSync(of('spool.cfg'), `modparam("callstate", "spool_dir", "${of('spool')}")\n`);
+    assertFinding(await examine(dir, 65533, '--config', of('spool.cfg')), 'kamailio', 'unknown', /\/spool\/lock may not be read/);
     // and of the processes not more, where he may know which they are
     fs.chmodSync(of('journal'), 0o755);
     fs.chmodSync(of('spool'), 0o755);

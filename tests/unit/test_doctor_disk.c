@@ -131,24 +131,29 @@ static void secrets_are_for_their_owner_and_state_for_kamailio_to_write(void **s
 			.mode = 0600,
 			.owner = "kamailio",
 			.who = &user,
-			.alone = true,
+			.no = 077,
 			.written = true};
 	assert_true(check_file(&all, &f));
 	assert_int_equal(all.n, 0);
 	f.mode = 0640;
 	assert_false(check_file(&all, &f));
 	assert_finding(0, LEVEL_BAD, "others may read or write it (mode 640)", "chmod 600 /v/hooks/state.sqlite");
-	f.alone = false;
+	f.no = 007;
 	assert_true(check_file(&all, &f));
 	f.mode = 0644;
 	assert_false(check_file(&all, &f));
 	assert_finding(1, LEVEL_BAD, "(mode 644)", "chmod o= /v/hooks/state.sqlite");
+	f.no = 022;
+	assert_true(check_file(&all, &f));
+	f.mode = 0664;
+	assert_false(check_file(&all, &f));
+	assert_finding(2, LEVEL_BAD, "others may write it (mode 664)", "chmod go-w /v/hooks/state.sqlite");
 	f.mode = 0600;
 	f.uid = 0;
 	f.owner = "root";
 	assert_false(check_file(&all, &f));
 	assert_finding(
-			2, LEVEL_BAD, "belongs to root (mode 600), Kamailio is kamailio", "chown kamailio: /v/hooks/state.sqlite");
+			3, LEVEL_BAD, "belongs to root (mode 600), Kamailio is kamailio", "chown kamailio: /v/hooks/state.sqlite");
 	f.written = false;
 	assert_true(check_file(&all, &f));
 	f.written = true;
