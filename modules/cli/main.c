@@ -131,7 +131,7 @@ int cli_options(struct cli *c, int argc, char **argv, const char *allowed, struc
 
 static int unknown_command(struct cli *c, const char *name)
 {
-	fprintf(c->err, "signalbox: no command '%s'. There are: why, calls, failures, journal, doctor, db, help.\n", name);
+	fprintf(c->err, "signalbox: no command '%s'. There are: why, calls, failures, hooks, journal, doctor, db, help.\n", name);
 	return CLI_USAGE;
 }
 
